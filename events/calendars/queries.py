@@ -1,0 +1,279 @@
+"""Finding events. One `Selection` serves the pages and the feeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from ..branches.models import Branch
+from ..db import table_of
+from ..errors import Gone, NotFound, say
+from ..places.geo import Distance, Point
+from ..places.naming import fold
+from ..places.nearest import within
+from .models import Attendance, Event, EventBranch, EventTopic, Occurrence, Override, State, Topic
+
+PAGE = 50
+PUBLIC = (State.PUBLISHED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events: every part narrows; branches and topics are alternatives among themselves."""
+
+    near: Point | None = None
+    within: Distance | None = None
+    branches: tuple[str, ...] = ()  # slugs
+    topics: tuple[str, ...] = ()  # slugs
+    first: date | None = None  # in the event's own zone
+    last: date | None = None
+    online: bool | None = None  # a hybrid event is both
+    language: str = ""
+    access: tuple[str, ...] = ()
+    text: str = ""
+    event_id: int | None = None
+
+    def conditions(self, session: Session) -> list[sa.ColumnElement[bool]]:
+        """On the `event` table alone. Raises NotFound for a topic or branch that does not exist."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.near is not None and self.within is not None:
+            found.append(within(session, table_of(Event), self.near, self.within))
+        if self.branches:
+            ids = sa.select(col(EventBranch.event_id)).where(
+                col(EventBranch.branch_id).in_(_branch_ids(session, self.branches))
+            )
+            found.append(col(Event.id).in_(ids))
+        if self.topics:
+            wanted = [topic_at(session, slug).id for slug in self.topics]
+            found.append(
+                col(Event.id).in_(
+                    sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(wanted))
+                )
+            )
+        if self.online is not None:
+            kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)
+            found.append(col(Event.attendance).in_(kept))
+        if self.language:
+            found.append(
+                sa.or_(
+                    col(Event.language) == self.language, col(Event.language).startswith(f"{self.language}-")
+                )
+            )
+        found += [("," + col(Event.access) + ",").contains(f",{word},") for word in self.access]
+        found += [col(Event.search_key).contains(word, autoescape=True) for word in fold(self.text).split()]
+        if self.event_id is not None:
+            found.append(col(Event.id) == self.event_id)
+        return found
+
+    def dates(self) -> list[sa.ColumnElement[bool]]:
+        """On the `occurrence` table: what is on within the dates, by the event's own clock."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.first is not None:
+            found.append(col(Occurrence.end) > datetime.combine(self.first, datetime.min.time()))
+        if self.last is not None:
+            after = datetime.combine(self.last, datetime.min.time()) + timedelta(days=1)
+            found.append(col(Occurrence.start) < after)
+        return found
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One date in a list: columns, not instances of the tables, which cost five times as much to make."""
+
+    event_id: int
+    title: str
+    start: datetime
+    end: datetime
+    original_start: datetime
+    starts_at: datetime
+    cancelled: bool
+    all_day: bool
+    timezone: str
+    language: str
+    attendance: str
+    rrule: str
+    series_start: datetime
+    cancelled_reason: str
+    venue_name: str
+    venue_address: str
+    branch_name: str
+    branch_slug: str
+    branch_city: str
+    latitude: float | None
+    longitude: float | None
+
+    @property
+    def point(self) -> Point | None:
+        if self.latitude is None or self.longitude is None:
+            return None
+        return Point(self.latitude, self.longitude)
+
+    @property
+    def moved(self) -> bool:
+        return self.start != self.original_start
+
+
+def upcoming(
+    session: Session, selection: Selection, now: datetime, *, page: int = 1, size: int = PAGE
+) -> tuple[list[Listed], bool]:
+    """Dates that are not over, soonest first, and whether there are more. NotFound past the end.
+
+    With `selection.first` in the past, dates since then.
+    """
+    since = [] if selection.first and selection.first < now.date() else [col(Occurrence.ends_at) > now]
+    query = (
+        _listing()
+        .where(*since, *selection.dates(), *selection.conditions(session))
+        .order_by(col(Occurrence.starts_at), col(Occurrence.event_id))
+        .offset((page - 1) * size)
+        .limit(size + 1)
+    )
+    rows = [Listed(*row) for row in session.connection().execute(query)]
+    if page > 1 and not rows:
+        raise NotFound(say("There is no page %(page)d of this list.", page=page))
+    return rows[:size], len(rows) > size
+
+
+def next_dates_of_branches(session: Session, branch_ids: Sequence[int], now: datetime) -> dict[int, Listed]:
+    """The next date that is on, for each of the branches that has one: one query for all."""
+    host = table_of(EventBranch).c
+    first = (
+        _listing()
+        .add_columns(
+            host.branch_id,
+            sa.func.row_number()
+            .over(partition_by=host.branch_id, order_by=(table_of(Occurrence).c.starts_at, host.event_id))
+            .label("place"),
+        )
+        .join(table_of(EventBranch), host.event_id == table_of(Occurrence).c.event_id)
+        .where(
+            host.branch_id.in_(branch_ids),
+            col(Occurrence.ends_at) > now,
+            col(Occurrence.cancelled).is_(False),
+        )
+        .subquery()
+    )
+    rows = session.connection().execute(sa.select(first).where(first.c.place == 1))
+    return {row.branch_id: Listed(*row[:-2]) for row in rows}
+
+
+def dates_of(session: Session, event_id: int, now: datetime, most: int = 10) -> list[Listed]:
+    return upcoming(session, Selection(event_id=event_id), now, size=most)[0]
+
+
+def date_of(session: Session, event_id: int, day: date) -> Listed:
+    """The date of an event that was planned for that day. Raises NotFound."""
+    midnight = datetime.combine(day, datetime.min.time())
+    planned = col(Occurrence.original_start)
+    query = _listing().where(
+        col(Occurrence.event_id) == event_id, planned >= midnight, planned < midnight + timedelta(days=1)
+    )
+    row = session.connection().execute(query.order_by(planned)).first()
+    if row is None:
+        raise NotFound(say("This event is not on at that date."))
+    return Listed(*row)
+
+
+def public_event(session: Session, event_id: int) -> Event:
+    """Raises NotFound for what was never public, Gone for what was removed."""
+    event = session.get(Event, event_id)
+    if event is None or (event.state not in PUBLIC and event.deleted_at is None):
+        raise NotFound(say("There is no event at this address."))
+    if event.deleted_at is not None:
+        raise Gone(say("This event has been removed."))
+    return event
+
+
+def removed_event(session: Session, event_id: int, since: datetime) -> Event:
+    """An event removed after `since`, for its feed. Raises Gone when it was longer ago."""
+    event = session.get_one(Event, event_id)
+    if event.deleted_at is None or event.deleted_at < since:
+        raise Gone(say("This event has been removed."))
+    return event
+
+
+def topic_at(session: Session, slug: str) -> Topic:
+    topic = session.exec(select(Topic).where(col(Topic.slug) == slug)).one_or_none()
+    if topic is None:
+        raise NotFound(say("There is no topic called “%(slug)s”.", slug=slug[:80]))
+    return topic
+
+
+def topics_in_use(session: Session) -> Sequence[Topic]:
+    used = sa.select(col(EventTopic.topic_id))
+    return session.exec(select(Topic).where(col(Topic.id).in_(used)).order_by(col(Topic.name))).all()
+
+
+def languages_in_use(session: Session) -> Sequence[str]:
+    query = select(Event.language).where(col(Event.state).in_(PUBLIC)).distinct()
+    return sorted({tag.split("-")[0] for tag in session.exec(query)})
+
+
+def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
+    query = select(Override).where(col(Override.event_id) == event_id)
+    return session.exec(query.order_by(col(Override.original_start))).all()
+
+
+def of_branches(
+    session: Session, branch_ids: sa.Select[tuple[int]], states: Sequence[str]
+) -> Sequence[Event]:
+    """What organizers see: events their branches own, drafts included, newest changes first."""
+    query = select(Event).where(
+        col(Event.branch_id).in_(branch_ids), col(Event.state).in_(states), col(Event.deleted_at).is_(None)
+    )
+    return session.exec(query.order_by(col(Event.modified_at).desc(), col(Event.id)).limit(200)).all()
+
+
+def _branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
+    rows = dict(session.exec(select(Branch.slug, Branch.id).where(col(Branch.slug).in_(slugs))).all())
+    for slug in slugs:
+        if slug not in rows:
+            raise NotFound(say("There is no branch called “%(slug)s”.", slug=slug[:80]))
+    return [number for number in rows.values() if number is not None]
+
+
+def _listing() -> sa.Select[Any]:
+    event, occurrence, branch = table_of(Event).c, table_of(Occurrence).c, table_of(Branch).c
+    override = table_of(Override).c
+    return (
+        sa.select(
+            occurrence.event_id,
+            occurrence.title,
+            occurrence.start,
+            occurrence.end,
+            occurrence.original_start,
+            occurrence.starts_at,
+            occurrence.cancelled,
+            event.all_day,
+            event.timezone,
+            event.language,
+            event.attendance,
+            event.rrule,
+            event.start.label("series_start"),
+            sa.func.coalesce(sa.func.nullif(override.reason, ""), event.cancelled_reason).label(
+                "cancelled_reason"
+            ),
+            sa.func.coalesce(override.venue_name, event.venue_name).label("venue_name"),
+            sa.func.coalesce(override.venue_address, event.venue_address).label("venue_address"),
+            branch.name.label("branch_name"),
+            branch.slug.label("branch_slug"),
+            branch.city.label("branch_city"),
+            event.latitude,
+            event.longitude,
+        )
+        .select_from(table_of(Occurrence))
+        .join(table_of(Event), event.id == occurrence.event_id)
+        .join(table_of(Branch), branch.id == event.branch_id)
+        .outerjoin(
+            table_of(Override),
+            sa.and_(
+                override.event_id == occurrence.event_id, override.original_start == occurrence.original_start
+            ),
+        )
+    )

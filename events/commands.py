@@ -1,0 +1,304 @@
+"""What each command does. Each takes the settings and its options and returns an exit status."""
+
+import argparse
+import contextlib
+import http.client
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import BinaryIO, NoReturn, TextIO
+
+from sqlalchemy.exc import OperationalError
+from sqlmodel import col, select
+from tqdm import tqdm
+
+from . import migrations, server
+from .app import publishing_of
+from .branches import exchange, queries
+from .branches.models import Branch
+from .calendars import imports, store
+from .config import DEMO_DATABASE, Settings, database_url
+from .db import Database
+from .errors import ConfigurationError, Refusal, RefusedRows, Unavailable, say
+from .migrations.move import move as move_everything
+from .people import permissions, sign_in
+from .people.models import OneTimeLink, Purpose, Role
+from .places import gazetteer
+from .places.lookup import Gazetteer
+from .places.packages import GazetteerUnavailable
+
+DEMO_NAME = "Riverbend Tool Libraries"
+DEMO_DATA = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
+DEMO_ORGANIZER, DEMO_ADMIN = "organizer@example.org", "admin@example.org"
+DEMO_BRANCH = "lincoln-park"
+
+
+def serve(settings: Settings, options: argparse.Namespace) -> int:
+    settings = replace(settings, port=settings.port if options.port is None else options.port)
+    with _database(settings) as database:
+        if database.is_sqlite:
+            migrations.upgrade(database)
+    return server.run(settings, options.host, options.workers)
+
+
+def work(settings: Settings, options: argparse.Namespace) -> int:
+    return server.work(settings)
+
+
+def migrate(settings: Settings, options: argparse.Namespace) -> int:
+    with _database(settings) as database:
+        migrations.upgrade(database)
+    return 0
+
+
+def move(settings: Settings, options: argparse.Namespace) -> int:
+    target_url = database_url(options.to_url)
+    with _database(settings) as source, _database(replace(settings, database_url=target_url)) as target:
+        migrations.upgrade(source)
+        copied = move_everything(source, target)
+    print(f"{sum(copied.values())} rows in {len(copied)} tables copied and counted.")
+    return 0
+
+
+def healthcheck(settings: Settings, options: argparse.Namespace) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=5)
+    try:
+        connection.request("GET", "/readyz")
+        return 0 if connection.getresponse().status == 200 else 1
+    except OSError as error:
+        raise Unavailable(say("Nothing answers on port %(port)d.", port=settings.port)) from error
+    finally:
+        connection.close()
+
+
+# ---------------------------------------------------------------- the demo
+
+
+def demo(settings: Settings, options: argparse.Namespace) -> int:
+    """Always a database of its own, made anew; whatever else is configured is not touched."""
+    path = settings.data_dir / DEMO_DATABASE
+    server.check_port("localhost", settings.port)
+    for leftover in settings.data_dir.glob(f"{DEMO_DATABASE}*"):
+        leftover.unlink()
+    settings = replace(settings, database_url=f"sqlite:///{path}", base_url=None, name=DEMO_NAME)
+    _demo_places(settings)
+    with _database(settings) as database:
+        migrations.upgrade(database)
+        _demo_data(settings, database)
+        links = _demo_people(settings, database)
+    print(f"\n  {DEMO_NAME}: {settings.public_url}\n")
+    for role, link in links:
+        print(f"  sign in as {role}: {link}")
+    print("\n  Mails are written to", settings.mail_dir, "\n  Stop with Ctrl+C.", flush=True)
+    return server.run(settings, "localhost", workers=1)
+
+
+def _demo_places(settings: Settings) -> None:
+    if Gazetteer(settings.gazetteer).exists:
+        return
+    print("Building the directory of places (once, about a minute) …", flush=True)
+    try:
+        gazetteer.build(settings.gazetteer, progress=True)
+    except GazetteerUnavailable as error:
+        print(f"{error}\nServing with what the branches know.", flush=True)
+
+
+def _demo_data(settings: Settings, database: Database) -> None:
+    folder = next(path for path in DEMO_DATA if (path / "branches.csv").is_file())
+    with (folder / "branches.csv").open("rb") as file:
+        exchange.import_branches(
+            database, file, gazetteer=Gazetteer(settings.gazetteer), dry_run=False, now=_now()
+        )
+    with (folder / "events.ics").open("rb") as file:
+        imports.import_events(
+            database, file, publishing=publishing_of(settings), now=_now(), shift_to=date.today(), branch=None
+        )
+
+
+def _demo_people(settings: Settings, database: Database) -> list[tuple[str, str]]:
+    with database.writing() as session:
+        organizer = sign_in.find_or_add(session, DEMO_ORGANIZER, _now())
+        permissions.invite(session, organizer, queries.here(session, DEMO_BRANCH), Role.ORGANIZER)
+        madrid = session.exec(
+            select(Branch).where(col(Branch.city) == "Madrid").order_by(col(Branch.slug))
+        ).first()
+        permissions.invite(session, organizer, madrid, Role.ORGANIZER)
+        admin = sign_in.find_or_add(session, DEMO_ADMIN, _now())
+        permissions.invite(session, admin, None, Role.ADMIN)
+        return [
+            (
+                "organizer",
+                _sign_in_link(settings, sign_in.make_link(session, organizer, Purpose.SIGN_IN, _now())),
+            ),
+            ("admin", _sign_in_link(settings, sign_in.make_link(session, admin, Purpose.SIGN_IN, _now()))),
+        ]
+
+
+# ---------------------------------------------------------------- data in and out
+
+
+def places_build(settings: Settings, options: argparse.Namespace) -> int:
+    gazetteer.build(
+        settings.gazetteer, countries=options.countries, min_population=options.min_population, progress=True
+    )
+    return 0
+
+
+def places_import(settings: Settings, options: argparse.Namespace) -> int:
+    reports = gazetteer.import_postal(settings.gazetteer, options.files, progress=True)
+    for report in reports:
+        for refusal in report.refusals:
+            print(f"{report.name}: row {refusal.row}: {refusal.reason}", file=sys.stderr)
+        print(f"{report.name}: {report.rows - report.refused} codes in, {report.refused} refused")
+    return 1 if any(report.refused for report in reports) else 0
+
+
+def branches_import(settings: Settings, options: argparse.Namespace) -> int:
+    with _ready_database(settings) as database, _input(options.file) as file, _bar("branches") as bar:
+        report = exchange.import_branches(
+            database,
+            file,
+            mapping=dict(options.map),
+            country=options.country.upper(),
+            gazetteer=Gazetteer(settings.gazetteer),
+            dry_run=options.dry_run,
+            now=_now(),
+            progress=bar.update,
+        )
+        if not options.dry_run:
+            _refresh_events(settings, database)
+    for note in report.notes:
+        print(note)
+    return _reported(report.added, report.updated, report.unchanged, report.refusals, options.dry_run)
+
+
+def branches_export(settings: Settings, options: argparse.Namespace) -> int:
+    with _ready_database(settings) as database, database.reading() as session, _output(options.file) as out:
+        exchange.export_branches(session, out)
+    return 0
+
+
+def events_import(settings: Settings, options: argparse.Namespace) -> int:
+    with _ready_database(settings) as database, _input(options.file) as file, _bar("events") as bar:
+        report = imports.import_events(
+            database,
+            file,
+            publishing=publishing_of(settings),
+            now=_now(),
+            shift_to=options.shift_to,
+            branch=options.branch,
+            dry_run=options.dry_run,
+            progress=bar.update,
+        )
+    return _reported(report.added, report.updated, report.unchanged, report.refusals, options.dry_run)
+
+
+def events_export(settings: Settings, options: argparse.Namespace) -> int:
+    with _ready_database(settings) as database, database.reading() as session:
+        body = imports.export_events(session, publishing_of(settings), settings.name)
+        if options.file is None:
+            sys.stdout.buffer.writelines(body)
+        else:
+            with options.file.open("wb") as out:
+                out.writelines(body)
+    return 0
+
+
+def people_invite(settings: Settings, options: argparse.Namespace) -> int:
+    role = Role(options.role)
+    email = sign_in.normal_email(options.email)
+    password = sys.stdin.readline().rstrip("\n") if options.password_stdin else ""
+    with _ready_database(settings) as database, database.writing() as session:
+        branch = queries.here(session, options.branch) if options.branch else None
+        if branch is None and role is not Role.ADMIN:
+            raise ConfigurationError(say("Please name the branch with --branch SLUG (or give --role admin)."))
+        person = sign_in.find_or_add(session, email, _now())
+        permissions.invite(session, person, branch, role)
+        if password:
+            sign_in.set_password(session, person, password)
+        token = sign_in.make_link(
+            session, person, Purpose.SIGN_IN, _now(), lifetime=OneTimeLink.INVITATION_LIFETIME
+        )
+    print(_sign_in_link(settings, token))
+    return 0
+
+
+def _reported(added: int, updated: int, unchanged: int, refusals: list[Refusal], dry_run: bool) -> int:
+    would = "would be " if dry_run else ""
+    print(f"{added} {would}added, {updated} {would}updated, {unchanged} unchanged, {len(refusals)} refused")
+    if refusals:
+        raise RefusedRows(refusals)
+    return 0
+
+
+def _refresh_events(settings: Settings, database: Database) -> None:
+    """Events say where their branch is: those of changed branches are rendered again."""
+    more = 1
+    while more:
+        with database.writing() as session:
+            more = store.refresh(session, publishing_of(settings), _now())
+
+
+# ---------------------------------------------------------------- pieces
+
+
+def _sign_in_link(settings: Settings, token: str) -> str:
+    return f"{settings.public_url}/sign-in/{token}"
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    database = Database(settings.database_url, size=1)
+    try:
+        yield database
+    except OperationalError as error:
+        raise Unavailable(say("The database cannot be used: %(why)s", why=str(error.orig).strip())) from error
+    finally:
+        database.dispose()
+
+
+@contextlib.contextmanager
+def _ready_database(settings: Settings) -> Iterator[Database]:
+    """An embedded database is brought to the newest schema; another must be there already."""
+    with _database(settings) as database:
+        if database.is_sqlite:
+            migrations.upgrade(database)
+        with database.reading() as session:
+            if not migrations.is_newest(session.connection()):
+                raise ConfigurationError(
+                    say("The database is not at the newest schema: run branchline migrate.")
+                )
+        yield database
+
+
+@contextlib.contextmanager
+def _input(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigurationError(
+            say("%(path)s cannot be read: %(why)s", path=path, why=error.strerror)
+        ) from error
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    """The file, else standard output; line ends are left as they are written."""
+    if path is None:
+        yield sys.stdout
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _bar(what: str) -> "tqdm[NoReturn]":
+    """A progress bar on a terminal; silence otherwise."""
+    return tqdm(unit=f" {what}", disable=None, leave=False)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

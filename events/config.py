@@ -1,0 +1,179 @@
+"""Settings: one frozen object, read once from an environment and passed on."""
+
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError, say
+
+DEMO_DATABASE = "demo.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator can set; `from_environment` documents the variables by its code."""
+
+    data_dir: Path
+    database_url: str
+    secret_key: str
+    base_url: str | None = None  # None: only loopback names are accepted as Host
+    name: str = "Branchline"
+    smtp_url: str | None = None  # None: mails are written as files under data_dir/mail
+    mail_from: str = "branchline@localhost"
+    countries: tuple[str, ...] = ()
+    locales: tuple[str, ...] = ("en", "es")
+    units: Literal["mi", "km"] | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    rate_limits: bool = True
+    port: int = 8000
+
+    @property
+    def public_url(self) -> str:
+        """Where links in feeds and mails point; without a base URL, this machine."""
+        return self.base_url or f"http://localhost:{self.port}"
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https:")
+
+    @property
+    def gazetteer(self) -> Path:
+        return self.data_dir / "places.db"
+
+    @property
+    def mail_dir(self) -> Path:
+        return self.data_dir / "mail"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Raises ConfigurationError with one clear line; makes the data directory and the secret key."""
+        read = _Reader(environ)
+        data_dir = _usable_directory(Path(read("BRANCHLINE_DATA_DIR", "data")))
+        url = read("BRANCHLINE_DATABASE_URL") or read("DATABASE_URL") or f"sqlite:///{data_dir}/branchline.db"
+        return cls(
+            data_dir=data_dir,
+            database_url=database_url(url),
+            secret_key=read("BRANCHLINE_SECRET_KEY") or _kept_secret(data_dir),
+            base_url=_base_url(read("BRANCHLINE_BASE_URL")),
+            name=read("BRANCHLINE_NAME", "Branchline"),
+            smtp_url=_smtp_url(read("BRANCHLINE_SMTP_URL")),
+            mail_from=read("BRANCHLINE_MAIL_FROM", "branchline@localhost"),
+            countries=_words(read("BRANCHLINE_COUNTRIES").upper()),
+            locales=_words(read("BRANCHLINE_LOCALES", "en,es")),
+            units=_units(read("BRANCHLINE_UNITS")),
+            trusted_proxies=_words(read("BRANCHLINE_TRUSTED_PROXIES")),
+            rate_limits=_switch("BRANCHLINE_RATE_LIMITS", read("BRANCHLINE_RATE_LIMITS", "on")),
+            port=_port(read("PORT", "8000")),
+        )
+
+
+class _Reader:
+    """Every X may come from a file named in X_FILE."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def __call__(self, name: str, default: str = "") -> str:
+        if path := self.environ.get(f"{name}_FILE"):
+            try:
+                return Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(
+                    say("%(name)s_FILE names %(path)s, which cannot be read.", name=name, path=path)
+                ) from error
+        return self.environ.get(name, "").strip() or default
+
+
+def database_url(url: str) -> str:
+    """SQLAlchemy's form of the URL, whichever common spelling was used."""
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    if url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        return url
+    raise ConfigurationError(
+        say(
+            "The database URL must begin with sqlite:/// or postgresql://, not %(url)s.",
+            url=url.split("://")[0],
+        )
+    )
+
+
+def _usable_directory(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            say("The data directory %(path)s cannot be made: %(why)s.", path=path, why=error.strerror)
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ConfigurationError(say("The data directory %(path)s cannot be written.", path=path))
+    return path
+
+
+def _kept_secret(data_dir: Path) -> str:
+    """The key made at the first start; two processes that start together agree on one."""
+    path = data_dir / "secret.key"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        key = secrets.token_urlsafe(32)
+        file.write(key + "\n")
+    return key
+
+
+def _base_url(url: str) -> str | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ConfigurationError(
+            say(
+                "BRANCHLINE_BASE_URL must be a scheme and a host, as in https://events.example.org, not %(url)s.",
+                url=url,
+            )
+        )
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _smtp_url(url: str) -> str | None:
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+        raise ConfigurationError(
+            say("BRANCHLINE_SMTP_URL must look like smtp://user:password@host:port or smtps://host.")
+        )
+    return url
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^\s,]+", text))
+
+
+def _units(text: str) -> Literal["mi", "km"] | None:
+    match text:
+        case "":
+            return None
+        case "mi" | "km":
+            return text
+    raise ConfigurationError(say("BRANCHLINE_UNITS must be mi or km, not %(text)s.", text=text))
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ConfigurationError(say("%(name)s must be on or off, not %(text)s.", name=name, text=text))
+    return text == "on"
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise ConfigurationError(say("PORT must be a number up to 65535, not %(text)s.", text=text))
+    return int(text)

@@ -1,0 +1,96 @@
+"""The database: one engine, sessions that read, sessions that write. SQLite and PostgreSQL.
+
+SQLite (trust.md): WAL, synchronous=FULL, foreign keys on, and write transactions that begin IMMEDIATE:
+with the default BEGIN, a reader that turns writer fails at once with "database is locked".
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Session, SQLModel
+
+BUSY_TIMEOUT_MS = 10_000
+
+SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "temp_store=MEMORY",
+)
+
+# Alembic's batch mode and error messages need constraints with names.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Row(SQLModel):
+    """The base of every table (`class Branch(Row, table=True)`), so that all constraints have names."""
+
+    metadata = sa.MetaData(naming_convention=NAMING)
+
+
+def table_of(model: type[SQLModel]) -> sa.Table:
+    """The Core table of a model, for statements that show columns rather than make instances."""
+    table = sa.inspect(model).local_table
+    if not isinstance(table, sa.Table):
+        raise TypeError(f"{model.__name__} is not a table")
+    return table
+
+
+class Database:
+    """`size` connections at most, one for each thread that may ask at the same time."""
+
+    def __init__(self, url: str, size: int = 2) -> None:
+        self.url = url
+        self.engine = sa.create_engine(url, pool_size=size, max_overflow=0, pool_pre_ping=not _is_sqlite(url))
+        if _is_sqlite(url):
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        self._readers = self.engine.execution_options(write=False)
+        self._writers = self.engine.execution_options(write=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that can never commit: whatever a view does, a read changes nothing."""
+        with Session(self._readers, autoflush=False) as session:
+            try:
+                yield session
+            finally:
+                session.rollback()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction: leaving commits, raising rolls back."""
+        with Session(self._writers, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def _is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite:")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

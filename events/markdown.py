@@ -1,0 +1,85 @@
+"""What organizers write: Markdown without HTML, then an allow-list; and as plain text for calendars."""
+
+import re
+from functools import lru_cache
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}).enable(
+    "strikethrough"
+)
+_TAGS = {
+    "p",
+    "br",
+    "em",
+    "strong",
+    "s",
+    "ul",
+    "ol",
+    "li",
+    "a",
+    "blockquote",
+    "code",
+    "pre",
+    "hr",
+    "h2",
+    "h3",
+    "h4",
+}
+
+
+@lru_cache(maxsize=2048)
+def html(text: str) -> Markup:
+    """Safe HTML; headings begin at h2, since a page has its own h1."""
+    tokens = _markdown.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1]) + 1, 4)}"
+    rendered = _markdown.renderer.render(tokens, _markdown.options, {})
+    clean = nh3.clean(
+        rendered,
+        tags=_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https", "mailto", "tel"},
+        link_rel="nofollow noopener",
+    )
+    return Markup(clean)  # noqa: S704  (cleaned on the line above)
+
+
+@lru_cache(maxsize=2048)
+def plain(text: str) -> str:
+    """The text as it reads without marks: links as "words (address)", lists with hyphens."""
+    out: list[str] = []
+    for token in _markdown.parse(text):
+        if token.type == "inline":
+            out.append(_inline(token.children or []))
+        elif token.type in ("fence", "code_block"):
+            out.append(token.content)
+        elif token.type == "list_item_open":
+            out.append("- ")
+        if token.type in ("paragraph_close", "heading_close", "fence", "code_block"):
+            out.append("\n" if token.hidden or token.level > 0 else "\n\n")
+        elif token.type in ("bullet_list_close", "ordered_list_close") and token.level == 0:
+            out.append("\n")
+    return re.sub(r"\n{3,}", "\n\n", "".join(out)).strip()
+
+
+def _inline(tokens: list[Token]) -> str:
+    out: list[str] = []
+    hrefs: list[tuple[str, int]] = []
+    for token in tokens:
+        match token.type:
+            case "text" | "code_inline":
+                out.append(token.content)
+            case "softbreak" | "hardbreak":
+                out.append("\n")
+            case "link_open":
+                hrefs.append((str(token.attrGet("href") or ""), len(out)))
+            case "link_close":
+                href, since = hrefs.pop()
+                if href and href != "".join(out[since:]):
+                    out.append(f" ({href})")
+    return "".join(out)

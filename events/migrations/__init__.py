@@ -1,0 +1,48 @@
+"""The schema: every table, and the steps that bring a database to the newest one (Alembic)."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from .. import limits
+from ..branches import models as branches
+from ..calendars import models as calendars
+from ..db import Database, Row
+from ..messages import models as messages
+from ..people import models as people
+
+TABLE_MODULES = (limits, branches, calendars, messages, people)
+metadata: sa.MetaData = Row.metadata
+
+# A key for pg_advisory_xact_lock: of several processes that start together, one migrates and the others wait.
+MIGRATION_LOCK = 0x6272616E
+
+
+def upgrade(database: Database) -> None:
+    """Brings the database to the newest schema in one transaction: all of it, or nothing."""
+    engine = database.engine.execution_options(write=True)
+    with engine.begin() as connection:
+        if not database.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def is_newest(connection: sa.Connection) -> bool:
+    """Whether the schema is the one this code was written for."""
+    return MigrationContext.configure(connection).get_current_revision() == newest()
+
+
+def newest() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    return config

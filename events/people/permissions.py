@@ -1,0 +1,64 @@
+"""Who may do what where. A role at a branch holds for everything below it in the tree."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from ..branches.models import Branch
+from ..db import table_of
+from ..errors import NotFound
+from .models import Membership, Person, Role
+
+RANK = {Role.ORGANIZER: 1, Role.BRANCH_ADMIN: 2, Role.ADMIN: 3}
+
+
+def invite(session: Session, person: Person, branch: Branch | None, role: Role) -> None:
+    """Gives the role: at a branch, or everywhere for an admin."""
+    if role is Role.ADMIN:
+        person.is_admin = True
+        session.add(person)
+        return
+    if branch is None or branch.id is None or person.id is None:
+        raise ValueError("an organizer belongs to a branch")
+    membership = session.get(Membership, (person.id, branch.id))
+    if membership is None:
+        membership = Membership(person_id=person.id, branch_id=branch.id)
+    membership.role = role
+    session.add(membership)
+
+
+def branch_ids(person: Person, least: Role = Role.ORGANIZER) -> sa.Select[tuple[int]]:
+    """A subquery of the branches where the person has at least this role, through the tree."""
+    table = table_of(Branch)
+    if person.is_admin:
+        return sa.select(table.c.id)
+    enough = [role for role, rank in RANK.items() if rank >= RANK[least]]
+    own = (
+        sa.select(table_of(Membership).c.branch_id.label("id"))
+        .where(table_of(Membership).c.person_id == person.id, table_of(Membership).c.role.in_(enough))
+        .cte("mine", recursive=True)
+    )
+    below = own.union(sa.select(table.c.id).join(own, table.c.parent_id == own.c.id))
+    return sa.select(below.c.id)
+
+
+def branches(session: Session, person: Person) -> Sequence[Branch]:
+    """Where the person may post, by name."""
+    query = select(Branch).where(col(Branch.id).in_(branch_ids(person)))
+    return session.exec(query.order_by(col(Branch.name), col(Branch.id))).all()
+
+
+def is_organizer(session: Session, person: Person) -> bool:
+    if person.is_admin:
+        return True
+    return session.exec(select(Membership).where(col(Membership.person_id) == person.id)).first() is not None
+
+
+def branch_of(session: Session, person: Person, slug: str, least: Role = Role.ORGANIZER) -> Branch:
+    """The branch, if the person may act for it. A stranger's branch is not admitted to exist: NotFound."""
+    query = select(Branch).where(col(Branch.slug) == slug, col(Branch.id).in_(branch_ids(person, least)))
+    branch = session.exec(query).one_or_none()
+    if branch is None:
+        raise NotFound
+    return branch

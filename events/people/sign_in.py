@@ -1,0 +1,201 @@
+"""Who somebody is: one-time links, passwords, sessions. Tokens are random; only their hashes are stored."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
+from sqlmodel import Session, col, select
+
+from ..db import table_of
+from ..errors import BranchlineError, Gone, Unreadable, say
+from .models import OneTimeLink, Person, Purpose, SignedIn
+
+SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 200
+_EMAIL = re.compile(
+    r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+@[^\s@<>\"(),:;\\\[\]/\x00-\x1f\x7f]+\.[^\s@.<>\"(),:;\\/]{2,}"
+)
+_hasher = PasswordHasher()
+# Checked when there is no such person, so that the answer takes as long as when there is one.
+_NOBODY = _hasher.hash(secrets.token_hex(16))
+
+
+class LinkUsed(BranchlineError):
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(say("This link has been used already. Ask for a new one below."))
+
+
+class LinkExpired(BranchlineError):
+    status = 410
+
+    def __init__(self) -> None:
+        super().__init__(say("This link has expired. Ask for a new one below."))
+
+
+def normal_email(text: str) -> str:
+    """The form an address is kept and found in: trimmed, lower case, the domain in its ASCII form (IDNA)."""
+    email = text.strip().lower()
+    if len(email) > 254 or not _EMAIL.fullmatch(email) or "=?" in email or ".." in email:
+        raise Unreadable(
+            say("This is not an e-mail address we can write to. It should look like name@example.org.")
+        )
+    local, _, domain = email.rpartition("@")
+    try:
+        return f"{local}@{domain.encode('idna').decode('ascii')}"
+    except UnicodeError as error:
+        raise Unreadable(say("The part after the @ is not a name that mail can be sent to.")) from error
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def find(session: Session, email: str) -> Person | None:
+    return session.exec(select(Person).where(col(Person.email) == email)).one_or_none()
+
+
+def find_or_add(session: Session, email: str, now: datetime, language: str = "en") -> Person:
+    person = find(session, email)
+    if person is None:
+        person = Person(email=email, language=language, created_at=now)
+        session.add(person)
+        session.flush()
+    return person
+
+
+def make_link(
+    session: Session,
+    person: Person,
+    purpose: Purpose,
+    now: datetime,
+    lifetime: timedelta = OneTimeLink.LIFETIME,
+    detail: str = "",
+) -> str:
+    """A token for a link to be sent by mail (or printed by the command line)."""
+    token = secrets.token_urlsafe(32)
+    link = OneTimeLink(
+        token_hash=token_hash(token),
+        person_id=_id(person),
+        purpose=purpose,
+        detail=detail,
+        expires_at=now + lifetime,
+    )
+    session.add(link)
+    return token
+
+
+def look_at_link(session: Session, token: str, now: datetime) -> OneTimeLink:
+    """The link, still good. Raises LinkUsed, LinkExpired, or Gone when there never was such a link."""
+    link = session.get(OneTimeLink, token_hash(token))
+    if link is None:
+        raise Gone(
+            say(
+                "This link is not one of ours, or was cut short by the mail program. Ask for a new one below."
+            )
+        )
+    if link.used_at is not None:
+        raise LinkUsed
+    if link.expires_at <= now:
+        raise LinkExpired
+    return link
+
+
+def use_link(session: Session, token: str, now: datetime) -> OneTimeLink:
+    """Uses the link up. Of two that come at the same time, one gets LinkUsed."""
+    link = look_at_link(session, token, now)
+    table = table_of(OneTimeLink)
+    first = session.connection().execute(
+        sa.update(table)
+        .where(table.c.token_hash == link.token_hash, table.c.used_at.is_(None))
+        .values(used_at=now)
+    )
+    if first.rowcount != 1:
+        raise LinkUsed
+    session.refresh(link)
+    return link
+
+
+def set_password(session: Session, person: Person, password: str) -> None:
+    """Ends every session: whoever knew the old password is out."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise Unreadable(
+            say(
+                "A password needs at least %(least)d characters. A few words in a row are good.",
+                least=SHORTEST_PASSWORD,
+            )
+        )
+    person.password_hash = _hasher.hash(password)
+    session.add(person)
+    end_all(session, _id(person))
+
+
+def with_password(session: Session, email: str, password: str) -> Person | None:
+    """The person, if the password is theirs; the same work whether or not there is such a person."""
+    person = find(session, email)
+    kept = person.password_hash if person and person.password_hash else _NOBODY
+    try:
+        _hasher.verify(kept, password[:LONGEST_PASSWORD])
+    except VerificationError:
+        return None
+    return person
+
+
+def begin(session: Session, person: Person, device: str, now: datetime) -> str:
+    """A new session; returns the token for the cookie."""
+    token = secrets.token_urlsafe(32)
+    session.add(
+        SignedIn(
+            token_hash=token_hash(token),
+            person_id=_id(person),
+            device=device[:200],
+            created_at=now,
+            expires_at=now + SignedIn.LIFETIME,
+        )
+    )
+    return token
+
+
+def who(session: Session, token: str, now: datetime) -> Person | None:
+    """Whose session it is, if it has not ended."""
+    query = (
+        select(Person)
+        .join(SignedIn, col(SignedIn.person_id) == col(Person.id))
+        .where(col(SignedIn.token_hash) == token_hash(token), col(SignedIn.expires_at) > now)
+    )
+    return session.exec(query).one_or_none()
+
+
+def sessions(session: Session, person_id: int) -> Sequence[SignedIn]:
+    query = select(SignedIn).where(col(SignedIn.person_id) == person_id)
+    return session.exec(query.order_by(col(SignedIn.created_at).desc())).all()
+
+
+def end(session: Session, token: str) -> None:
+    session.exec(sa.delete(SignedIn).where(col(SignedIn.token_hash) == token_hash(token)))
+
+
+def end_all(session: Session, person_id: int, except_token: str = "") -> None:
+    session.exec(
+        sa.delete(SignedIn).where(
+            col(SignedIn.person_id) == person_id, col(SignedIn.token_hash) != token_hash(except_token)
+        )
+    )
+
+
+def forget_past(session: Session, now: datetime) -> None:
+    """Removes sessions and links that are over; a used link is remembered until it would have expired."""
+    session.exec(sa.delete(SignedIn).where(col(SignedIn.expires_at) < now))
+    session.exec(sa.delete(OneTimeLink).where(col(OneTimeLink.expires_at) < now - timedelta(days=30)))
+
+
+def _id(person: Person) -> int:
+    if person.id is None:
+        raise ValueError("the person has not been saved yet")
+    return person.id

@@ -1,0 +1,144 @@
+"""How names and postal codes are compared: the key of a name, the key of a code, which country is meant."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from babel import Locale, UnknownLocaleError
+from babel.languages import get_official_languages
+
+# The five inhabited territories have ZIPs and states' places in addresses: they are regions of the US here.
+US_TERRITORIES = {
+    "AS": "American Samoa",
+    "GU": "Guam",
+    "MP": "Northern Mariana Islands",
+    "PR": "Puerto Rico",
+    "VI": "U.S. Virgin Islands",
+}
+# Countries of their own in ISO 3166 whose letters are often addressed with the larger country's name.
+PARTS = {
+    "AU": ("CC", "CX", "NF"),
+    "DK": ("FO", "GL"),
+    "FI": ("AX",),
+    "FR": ("BL", "GF", "GP", "MF", "MQ", "NC", "PF", "PM", "RE", "WF", "YT"),
+    "GB": ("GG", "IM", "JE"),
+    "NO": ("SJ",),
+}
+# Letters that stand before a postal code on envelopes: not ISO 3166 (CEPT, from the days of car plates).
+ENVELOPE_LETTERS = {"A": "AT", "B": "BE", "D": "DE", "E": "ES", "F": "FR", "FL": "LI", "I": "IT", "L": "LU"}
+# Codes of these countries are often listed, and often not written, with letters of their own in front.
+OWN_LETTERS = {"LU": "L", **{code: code for code in ("AD", "AI", "AZ", "HT", "LT", "LV", "MD", "SI", "WS")}}
+OTHER_COUNTRY_NAMES = {
+    "GB": ("uk", "u k", "great britain", "gran bretaña", "britain"),
+    "US": (
+        "usa",
+        "u s",
+        "u s a",
+        "america",
+        "united states of america",
+        "ee uu",
+        "eeuu",
+        "estados unidos de america",
+    ),
+    "NL": ("holland", "the netherlands", "holanda"),
+    "CZ": ("czech republic",),
+    "TR": ("turkey",),
+}
+# Provinces and states that are written by these letters; GeoNames knows them by number.
+REGION_LETTERS = {
+    "AU": {
+        **{"ACT": "Australian Capital Territory", "NSW": "New South Wales", "NT": "Northern Territory"},
+        **{"QLD": "Queensland", "SA": "South Australia", "TAS": "Tasmania"},
+        **{"VIC": "Victoria", "WA": "Western Australia"},
+    },
+    "CA": {
+        **{"AB": "Alberta", "BC": "British Columbia", "MB": "Manitoba", "NB": "New Brunswick"},
+        **{"NL": "Newfoundland and Labrador", "NS": "Nova Scotia", "NT": "Northwest Territories"},
+        **{"NU": "Nunavut", "ON": "Ontario", "PE": "Prince Edward Island", "QC": "Quebec"},
+        **{"SK": "Saskatchewan", "YT": "Yukon"},
+    },
+}
+# What a full code is found under where only its beginning is listed: (countries, full form, listed form).
+FULL_FORMS = (
+    (("US",), re.compile(r"(\d{5})\d{4}"), r"\1"),  # ZIP+4
+    (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}"), r"\1"),  # outward code
+    (("GB",), re.compile(r"([A-Z]{1,2}\d)[A-Z](?:\d[A-Z]{2})?"), r"\1"),  # EC1A where only EC1 is listed
+    (("CA",), re.compile(r"([A-Z]\d[A-Z])\d[A-Z]\d"), r"\1"),  # forward sortation area
+    (("NL",), re.compile(r"(\d{4})[A-Z]{2}"), r"\1"),
+    (("IE",), re.compile(r"([A-Z]\d[\dW])[A-Z\d]{4}"), r"\1"),  # Eircode's routing key
+    (("BR",), re.compile(r"(\d{5})\d{3}"), r"\g<1>000"),
+    (("AR",), re.compile(r"[A-Z](\d{4})[A-Z]{3}"), r"\1"),
+    (("MT",), re.compile(r"([A-Z]{3})\d{2,4}"), r"\1"),
+)
+
+_NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ", *US_TERRITORIES})
+_SEPARATORS = re.compile(r"[\W_]+")
+_NOT_IN_CODES = re.compile(r"[^A-Z0-9]+")
+_CEDEX = re.compile(r"\s+CEDEX\b.*")
+_MILITARY = re.compile(r"\b[AFD]PO\b")
+
+
+def fold(text: str) -> str:
+    """The key of a name: no case, no accents, no punctuation; words parted by one space."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return _SEPARATORS.sub(" ", kept).strip()
+
+
+def code_key(text: str) -> str:
+    """The key of a postal code: ASCII letters and digits in capitals, no spaces or hyphens."""
+    return _NOT_IN_CODES.sub("", unicodedata.normalize("NFKC", text).upper())
+
+
+def postal_key(country: str, code: str) -> str:
+    """The key that a country's code is listed under: without CEDEX and without the country's own letters."""
+    key = code_key(_CEDEX.sub("", code.upper()))
+    number = key.removeprefix(OWN_LETTERS.get(country, ""))
+    return number if number.isdigit() else key
+
+
+def listed_forms(key: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(countries, key) under which a full code may be listed by its beginning."""
+    for countries, form, listed in FULL_FORMS:
+        if match := form.fullmatch(key):
+            yield countries, match.expand(listed)
+
+
+def is_military(place: str) -> bool:
+    """US military mail (APO, FPO, DPO) has codes and no place: it is handed over, wherever the unit is."""
+    return _MILITARY.search(place.upper()) is not None
+
+
+def home(country: str) -> str:
+    """The country that an ISO 3166 code counts as: a US territory counts as US."""
+    return "US" if country in US_TERRITORIES else country
+
+
+def parts(country: str) -> frozenset[str]:
+    """The country and those that may be meant by its name."""
+    return frozenset((country, *PARTS.get(country, ())))
+
+
+def country_name(country: str, locale: str = "en") -> str:
+    """`country` as readers of `locale` call it; the code itself where CLDR has no name."""
+    return str(Locale.parse(locale).territories.get(country, country))
+
+
+def country_keys() -> Iterator[tuple[str, str]]:
+    """(key, country): the ISO code, the name in English, Spanish and the country's own languages."""
+    for country in map(str, Locale("en").territories):
+        if not re.fullmatch("[A-Z]{2}", country) or country in _NO_COUNTRIES:
+            continue
+        yield fold(country), country
+        for name in OTHER_COUNTRY_NAMES.get(country, ()):
+            yield fold(name), country
+        for locale in ("en", "es", *_own_locales(country)):
+            yield fold(country_name(country, locale)), country
+
+
+def _own_locales(country: str) -> Iterator[str]:
+    for language in get_official_languages(country, de_facto=True):
+        try:
+            yield str(Locale.parse(language))
+        except (UnknownLocaleError, ValueError):  # an official language that CLDR has no data for
+            continue

@@ -1,0 +1,323 @@
+"""Events: lists, one event, a month; and the same as feeds."""
+
+import calendar
+import re
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from email.utils import format_datetime
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..branches import queries as branches
+from ..branches.queries import Moved
+from ..calendars import content, feeds, queries, store
+from ..calendars.content import Place, Told
+from ..calendars.feeds import Finished, Heading
+from ..calendars.models import Topic
+from ..calendars.queries import Listed, Selection
+from ..errors import Gone, Message, NotFound, Unreadable, say
+from .conditional import fresh_answer
+from .endpoints import now
+from .finding import Finding, find_place, read_selection, read_within, select_near, snapped
+from .forms import Form, page_number, query
+from .responses import moved
+from .rows import by_day, event_row, repeats, unit_of, zone_label
+from .state import language_of, state_of
+from .subscribing import canonical_query, mail_draft, subscribe_links
+from .templating import link, render
+from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
+
+DATES_SHOWN = 10
+MONTH_EVENTS = 1000
+
+
+def listing(request: Request, session: Session) -> Response:
+    form = query(request)
+    selection, finding = select_near(request, session, form)
+    rows: list[Listed] = []
+    more = False
+    page = page_number(form)
+    if finding.unknown is None:
+        rows, more = queries.upcoming(session, selection, now(), page=page)
+    return _list_page(request, session, "calendars/list.html", form, selection, finding, rows, page, more)
+
+
+def topic(request: Request, session: Session) -> Response:
+    found = queries.topic_at(session, request.path_params["slug"])
+    form = query(request)
+    page = page_number(form)
+    selection = Selection(topics=(found.slug,))
+    rows, more = queries.upcoming(session, selection, now(), page=page)
+    return _list_page(
+        request, session, "calendars/topic.html", form, selection, Finding(""), rows, page, more, topic=found
+    )
+
+
+def _list_page(
+    request: Request,
+    session: Session,
+    template: str,
+    form: Form,
+    selection: Selection,
+    finding: Finding,
+    rows: list[Listed],
+    page: int,
+    more: bool,
+    topic: Topic | None = None,
+) -> Response:
+    feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
+    spoken = language_of(request)
+    return render(
+        request,
+        template,
+        form=form,
+        finding=finding,
+        sentence=finding.unknown.message if finding.unknown else None,
+        days=by_day(request, rows, selection.near),
+        page=page,
+        topic=topic,
+        topic_options=[(each.slug, each.name) for each in queries.topics_in_use(session)],
+        access_options=access_options(spoken),
+        language_options=[
+            ("", spoken.gettext("Any")),
+            *language_options(spoken, queries.languages_in_use(session)),
+        ],
+        unit=unit_of(request),
+        chips=_chips(request, form, selection),
+        previous=_page_link(request, form, page - 1) if page > 1 else None,
+        following=_page_link(request, form, page + 1) if more else None,
+        month_href=link(
+            spoken.code, f"/calendar/{now().year}/{now().month}", {k: form.all(k) for k in FILTERS}
+        ),
+        subscribe=subscribe_links(request, feed_path, canonical_query(request, selection)),
+    )
+
+
+FILTERS = (
+    *("near", "country", "within", "branch", "topic", "from", "to"),
+    *("online", "language", "access", "q"),
+)
+
+
+def _page_link(request: Request, form: Form, page: int) -> str:
+    """The same list, another page of it."""
+    kept = {name: form.all(name) for name in FILTERS}
+    path: str = request.scope["path"]
+    return link(language_of(request).code, path, {**kept, "page": page if page > 1 else None})
+
+
+def _chips(request: Request, form: Form, selection: Selection) -> list[tuple[str, str]]:
+    """Each filter in use, and the address without it."""
+    spoken = language_of(request)
+    used = [("topic", slug, slug) for slug in selection.topics]
+    used += [("branch", slug, slug) for slug in selection.branches]
+    used += [("access", word, spoken.say(ACCESS_WORDS[word])) for word in selection.access]
+    if selection.first:
+        used.append(("from", form["from"], spoken.say(say("From %(day)s", day=selection.first))))
+    if selection.last:
+        used.append(("to", form["to"], spoken.say(say("Until %(day)s", day=selection.last))))
+    if selection.online is not None:
+        used.append(("online", form["online"], spoken.gettext("Online" if selection.online else "In person")))
+    if selection.language:
+        used.append(("language", form["language"], language_name(spoken, selection.language)))
+    if selection.text:
+        used.append(("q", form["q"], f"“{selection.text}”"))
+    return [(label, _without(request, form, name, value)) for name, value, label in used]
+
+
+def _without(request: Request, form: Form, name: str, value: str) -> str:
+    kept = {
+        key: [typed for typed in form.all(key) if (key, typed.strip()) != (name, value.strip())]
+        for key in FILTERS
+    }
+    return link(language_of(request).code, "/events", kept)
+
+
+def month(request: Request, session: Session) -> Response:
+    year, number = _month(request)
+    form = query(request)
+    selection, finding = select_near(request, session, form)
+    weeks = calendar.Calendar(language_of(request).locale.first_week_day).monthdatescalendar(year, number)
+    first, last = weeks[0][0], weeks[-1][-1]
+    rows, _ = queries.upcoming(
+        session,
+        replace(selection, first=first, last=last),
+        datetime.combine(first, datetime.min.time(), now().tzinfo) - timedelta(days=2),
+        size=MONTH_EVENTS,
+    )
+    filters = {name: list(form.all(name)) for name in FILTERS if name not in ("from", "to")}
+    return render(
+        request,
+        "calendars/month.html",
+        form=form,
+        finding=finding,
+        sentence=finding.unknown.message if finding.unknown else None,
+        month=date(year, number, 1),
+        weeks=weeks,
+        weekdays=[language_of(request).weekday(day.weekday()) for day in weeks[0]],
+        days={day.day: day.events for day in by_day(request, rows, selection.near)},
+        today=now().date(),
+        previous=_month_link(request, date(year, number, 1) - timedelta(days=1), filters),
+        following=_month_link(request, date(year, number, 28) + timedelta(days=4), filters),
+    )
+
+
+def _month(request: Request) -> tuple[int, int]:
+    year, number = request.path_params["year"], request.path_params["month"]
+    if not (1970 <= int(year[:6] or 0) <= 2199 and 1 <= int(number[:6] or 0) <= 12):
+        raise Unreadable(
+            say("There is no month %(month)s of the year %(year)s here.", month=number[:6], year=year[:6])
+        )
+    return int(year), int(number)
+
+
+def _month_link(request: Request, day: date, filters: dict[str, list[str]]) -> str:
+    return link(language_of(request).code, f"/calendar/{day.year}/{day.month}", filters)
+
+
+def event(request: Request, session: Session) -> Response:
+    found = queries.public_event(session, _event_id(request))
+    told = store.tell(session, found)
+    dates = queries.dates_of(session, found.id or 0, now(), DATES_SHOWN)
+    chosen = _chosen_date(session, found.id or 0, query(request)["date"], dates)
+    spoken = language_of(request)
+    shown = event_row(request, chosen) if chosen else None
+    where = _place(told, session, chosen)
+    return render(
+        request,
+        "calendars/event.html",
+        event=found,
+        shown=shown,
+        place_name=where.name,
+        place_address=where.address,
+        access=access_in_words(spoken, [word for word in found.access.split(",") if word]),
+        share=mail_draft(
+            found.title, state_of(request).settings.public_url + link(spoken.code, f"/events/{found.id}", {})
+        ),
+        hosts=[
+            {"name": host.name, "href": link(spoken.code, f"/branches/{host.slug}", {})}
+            for host in told.hosts
+        ],
+        topics=told.topics,
+        dates=[event_row(request, listed) for listed in dates if listed != chosen],
+        repeats=repeats(spoken, chosen) if chosen else None,
+        zone=zone_label(spoken, found.timezone),
+        span=spoken.span(found.start, found.end, found.all_day),
+        first_day=spoken.day(found.start.date()),
+        cancelled=content.is_cancelled(found, None),
+        subscribe=subscribe_links(request, f"/events/{found.id}.ics", {}),
+    )
+
+
+def _place(told: Told, session: Session, chosen: Listed | None) -> Place:
+    """Where the date that is shown takes place."""
+    changed = queries.overrides_of(session, told.event.id or 0) if chosen else ()
+    original = chosen.original_start if chosen else None
+    return content.place(told, next((one for one in changed if one.original_start == original), None))
+
+
+def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]) -> Listed | None:
+    """The date that `?date=` names, else the next one. Raises Unreadable or NotFound."""
+    if not text:
+        return dates[0] if dates else None
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        raise Unreadable(
+            say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
+        )
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise Unreadable(say("There is no such day as %(text)s.", text=text)) from error
+    return queries.date_of(session, event_id, day)
+
+
+def _event_id(request: Request) -> int:
+    text: str = request.path_params["id"]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFound(say("There is no event at this address."))
+    return int(text)
+
+
+# ---------------------------------------------------------------- feeds
+
+
+def events_feed(request: Request, session: Session) -> Response:
+    form = query(request)
+    selection, finding = read_selection(request, form), find_place(request, session, form)
+    if finding.unknown:
+        raise finding.unknown
+    if finding.place is not None and finding.place.point is not None:
+        within = read_within(request, form, 25.0)
+        selection = snapped(replace(selection, near=finding.place.point, within=within), unit_of(request))
+    return _feed(request, session, selection, "/events.ics", None)
+
+
+def branch_feed(request: Request, session: Session) -> Response:
+    branch = branches.by_slug(session, request.path_params["slug"])
+    if isinstance(branch, Moved):
+        return moved(request, f"/branches/{branch.slug}.ics")
+    shown = branches.successor(session, branch) or branch
+    return _feed(
+        request, session, Selection(branches=(shown.slug,)), f"/branches/{branch.slug}.ics", branch.name
+    )
+
+
+def topic_feed(request: Request, session: Session) -> Response:
+    found = queries.topic_at(session, request.path_params["slug"])
+    return _feed(request, session, Selection(topics=(found.slug,)), f"/topics/{found.slug}.ics", found.name)
+
+
+def event_feed(request: Request, session: Session) -> Response:
+    try:
+        found = queries.public_event(session, _event_id(request))
+    except (
+        Gone
+    ):  # subscribers must hear of it: the feed holds the event as cancelled while its tombstone stands
+        found = queries.removed_event(session, _event_id(request), now() - feeds.TOMBSTONE)
+    return _feed(request, session, Selection(event_id=found.id), f"/events/{found.id}.ics", found.title)
+
+
+def _feed(request: Request, session: Session, selection: Selection, path: str, name: str | None) -> Response:
+    state, spoken = state_of(request), language_of(request)
+    wanted = canonical_query(request, selection)
+    hide = query(request)["cancelled"] == "hide"
+    base = state.settings.public_url
+    organisation = state.settings.name
+    heading = Heading(
+        name=f"{organisation}: {name}" if name else spoken.say(_feed_name(selection, organisation)),
+        description=spoken.say(
+            say("Events of %(name)s. Changes and cancellations appear by themselves.", name=organisation)
+        ),
+        capped=spoken.gettext(
+            "Only the nearest dates are in this calendar, because apps refuse larger ones."
+        ),
+        empty=spoken.gettext("You are subscribed. The next event is not announced yet."),
+        url=base + link(spoken.code, path.removesuffix(".ics"), wanted),
+        source=base + link(spoken.code, path, wanted | {"cancelled": "hide" if hide else ""}),
+        locale=spoken.code,
+    )
+    feed = feeds.finished(
+        session, state.feeds, selection, heading, state.publishing, now(), hide_cancelled=hide
+    )
+    return _calendar_answer(request, feed)
+
+
+def _feed_name(selection: Selection, organisation: str) -> Message:
+    if selection.near is not None:
+        return say("%(name)s near %(point)s", name=organisation, point=selection.near)
+    return say("%(name)s: events", name=organisation)
+
+
+def _calendar_answer(request: Request, feed: Finished) -> Response:
+    headers = {
+        "ETag": feed.etag,
+        "Last-Modified": format_datetime(feed.modified_at, usegmt=True),
+        "Cache-Control": "public, max-age=900, stale-while-revalidate=3600",
+        "Access-Control-Allow-Origin": "*",
+        "Vary": "Accept-Encoding",
+    }
+    if fresh_answer(request.headers, feed.etag, feed.modified_at):
+        return Response(status_code=304, headers=headers)
+    return Response(feed.body, media_type="text/calendar; charset=utf-8", headers=headers)

@@ -1,0 +1,89 @@
+"""What was sent: form fields and query parameters, read into drafts, with faults said field by field."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from ..drafts import Draft, faults
+from ..errors import InvalidForm, Message, Unreadable, say
+
+HONEYPOT = "website"  # a field that people do not see; whatever fills it in is a program
+AnyDraft = TypeVar("AnyDraft", bound=Draft)
+
+
+class Form:
+    """The texts of a form as they were typed, by name, and files as bytes."""
+
+    def __init__(
+        self, items: Iterable[tuple[str, str]] = (), files: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._items: dict[str, list[str]] = {}
+        for name, value in items:
+            self._items.setdefault(name, []).append(value.replace("\r\n", "\n").replace("\x00", ""))
+        self.files = dict(files or {})
+
+    def __getitem__(self, name: str) -> str:
+        """The first value, or nothing: a template shows what was typed without asking whether it was."""
+        return next(iter(self._items.get(name, ())), "")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._items
+
+    def get(self, name: str, default: str = "") -> str:
+        return self[name] if name in self._items else default
+
+    def all(self, name: str) -> Sequence[str]:
+        return self._items.get(name, [])
+
+    def with_items(self, items: Iterable[tuple[str, str]]) -> "Form":
+        """A form that has these as well."""
+        return Form([*self.items(), *items])
+
+    def items(self) -> list[tuple[str, str]]:
+        """Everything, in order: for a page that carries what was typed on."""
+        return [(name, value) for name, values in self._items.items() for value in values]
+
+    def draft(self, kind: type[AnyDraft], **more: object) -> AnyDraft:
+        """The fields of `kind` that the form has, validated; empty optional fields count as not given.
+
+        Raises InvalidForm with a sentence for each fault.
+        """
+        values: dict[str, object] = {}
+        for name, field in kind.model_fields.items():
+            if name in self and (self[name].strip() or field.is_required()):
+                values[name] = self[name]
+        return checked(kind, values | more)
+
+
+def checked(kind: type[AnyDraft], values: Mapping[str, object]) -> AnyDraft:
+    """A draft from values; raises InvalidForm."""
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise InvalidForm(faults(error)) from error
+
+
+EMPTY = Form()
+NO_FAULTS: Mapping[str, Message] = {}
+
+
+def query(request: Request) -> Form:
+    """The query parameters. Raises Unreadable when they are not UTF-8."""
+    raw = request.scope["query_string"].decode("latin-1")
+    try:
+        return Form(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=200))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise Unreadable(
+            say("The address has characters that are not UTF-8. Please type your search again.")
+        ) from error
+
+
+def page_number(form: Form) -> int:
+    """`page`, from 1. Raises Unreadable."""
+    text = form.get("page", "1")
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 9):
+        raise Unreadable(say("%(text)s is not a page number. Pages are counted from 1.", text=text[:50]))
+    return int(text)

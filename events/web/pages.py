@@ -1,0 +1,106 @@
+"""The home page, the operator's pages, and what machines ask of any site."""
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from ..branches import queries as branches
+from ..calendars.queries import EVERYTHING, upcoming
+from ..errors import NotFound
+from ..messages import outbox
+from ..migrations import is_newest
+from .endpoints import now
+from .finding import select_near
+from .forms import query
+from .rows import by_day
+from .state import language_of, state_of
+from .subscribing import canonical_query, subscribe_links
+from .templating import render
+
+EVENTS_ON_HOME = 8
+STATIC_AGE_S = 31_536_000
+
+
+def home(request: Request, session: Session) -> Response:
+    rows, more = upcoming(session, EVERYTHING, now(), size=EVENTS_ON_HOME)
+    return render(
+        request,
+        "pages/home.html",
+        days=by_day(request, rows),
+        more=more,
+        branch_count=branches.count(session),
+        text=_operator_text(request, "home"),
+        subscribe=subscribe_links(request, "/events.ics", {}),
+    )
+
+
+def subscribe(request: Request, session: Session) -> Response:
+    form = query(request)
+    selection, finding = select_near(request, session, form)
+    return render(
+        request,
+        "pages/subscribe.html",
+        form=form,
+        finding=finding,
+        sentence=finding.unknown.message if finding.unknown else None,
+        subscribe=subscribe_links(request, "/events.ics", canonical_query(request, selection)),
+    )
+
+
+def about(request: Request, session: Session) -> Response:
+    return _text_page(request, "about")
+
+
+def privacy(request: Request, session: Session) -> Response:
+    return _text_page(request, "privacy")
+
+
+def credits_page(request: Request, session: Session) -> Response:
+    return render(request, "pages/credits.html", gazetteer=state_of(request).gazetteer.exists)
+
+
+def _text_page(request: Request, name: str) -> Response:
+    return render(request, f"pages/{name}.html", text=_operator_text(request, name))
+
+
+def _operator_text(request: Request, name: str) -> str:
+    """What the operator wrote in DATA_DIR/site, in the page's language where it is there."""
+    folder = state_of(request).settings.data_dir / "site"
+    spoken = language_of(request).code
+    for path in (folder / f"{name}.{spoken}.md", folder / f"{name}.md"):
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    return ""
+
+
+# ---------------------------------------------------------------- machines
+
+
+async def static(request: Request) -> Response:
+    asset = state_of(request).assets.at(request.scope["path"])
+    if asset is None:
+        raise NotFound
+    headers = {"Cache-Control": f"public, max-age={STATIC_AGE_S}, immutable"}
+    return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+async def healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def readyz(request: Request, session: Session) -> Response:
+    """503 until the database has the newest schema; the state of the worker is told, and never counts."""
+    if not is_newest(session.connection()):
+        return JSONResponse({"status": "the database is not at the newest schema"}, 503)
+    number, oldest = outbox.waiting(session)
+    lag = int((now() - oldest).total_seconds()) if oldest else 0
+    return JSONResponse({"status": "ready", "mails_waiting": number, "oldest_mail_s": lag})
+
+
+async def robots(request: Request) -> Response:
+    lines = ("User-agent: *", "Disallow: /organize", "Disallow: /account", "Disallow: /sign-in", "")
+    return PlainTextResponse("\n".join(lines))
+
+
+async def change_password_address(request: Request) -> Response:
+    return RedirectResponse("/account#password", 302)

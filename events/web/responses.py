@@ -1,0 +1,121 @@
+"""Answers that are not pages: redirects, problems, texts; and the one mapping from errors to answers."""
+
+import logging
+import re
+from http import HTTPStatus
+
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+
+from ..errors import BranchlineError, NotFound, TooOften, Unavailable, Unreadable, say
+from .state import language_of
+from .templating import link, render
+
+log = logging.getLogger("branchline")
+
+# What may follow ?next= : a path of this site, never another host (`//evil`, `/\evil`) or scheme.
+LOCAL_PATH = re.compile(r"/(?![/\\])[\w\-./~%?=&,+@:]*", re.ASCII)
+
+
+TITLES = {
+    400: say("We do not know this address"),
+    403: say("That did not come from our page"),
+    404: say("Page not found"),
+    405: say("That is not possible here"),
+    409: say("Somebody was faster"),
+    410: say("No longer here"),
+    413: say("Too large"),
+    422: say("We could not read that"),
+    429: say("Too many requests"),
+    431: say("Too large"),
+    500: say("Something went wrong"),
+    503: say("We will be back in a moment"),
+}
+
+
+class Problem(JSONResponse):
+    media_type = "application/problem+json"
+
+
+def see_other(request: Request, path: str, **query: object) -> RedirectResponse:
+    """After a change: the page that shows it, in the same language."""
+    return RedirectResponse(link(language_of(request).code, path, query), 303)
+
+
+def moved(request: Request, path: str) -> RedirectResponse:
+    """A permanent redirect that keeps the query."""
+    target = link(language_of(request).code, path, {})
+    return RedirectResponse(f"{target}?{request.url.query}" if request.url.query else target, 301)
+
+
+def local_path(text: str, default: str) -> str:
+    return text if LOCAL_PATH.fullmatch(text) else default
+
+
+def sign_in_first(request: Request) -> Response:
+    if request.method != "GET":
+        return see_other(request, "/sign-in")
+    path = request.scope["path"] + (f"?{request.url.query}" if request.url.query else "")
+    return see_other(request, "/sign-in", next=local_path(path, "/account"))
+
+
+def answer_to(request: Request, error: BranchlineError) -> Response:
+    """The error as a page, as a line of text for feeds, or as a problem for programs (RFC 9457)."""
+    sentence = language_of(request).say(error.message)
+    path: str = request.scope["path"]
+    if path.endswith(".json") or path.startswith("/api/"):
+        body = {"type": "about:blank", "title": HTTPStatus(error.status).phrase, "status": error.status}
+        response: Response = Problem(body | {"detail": sentence}, error.status)
+    elif re.search(r"\.(ics|atom|csv|geojson|vcf)$", path):
+        response = PlainTextResponse(sentence + "\n", error.status)
+    else:
+        response = render(
+            request,
+            "errors/error.html",
+            status_code=error.status,
+            status=error.status,
+            title=language_of(request).say(TITLES.get(error.status, TITLES[422])),
+            sentence=sentence,
+        )
+    if isinstance(error, TooOften):
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def on_error(request: Request, error: Exception) -> Response:
+    """For Starlette's table of exception handlers."""
+    match error:
+        case BranchlineError():
+            return answer_to(request, error)
+        case HTTPException(status_code=405):
+            response = answer_to(
+                request, _MethodNotAllowed(say("This address does not take that kind of request."))
+            )
+            response.headers.update(error.headers or {})
+            return response
+        case HTTPException(status_code=404):
+            return answer_to(request, NotFound())
+        case HTTPException():
+            return answer_to(request, Unreadable(say("The request cannot be read.")))
+        case OperationalError():
+            log.error("database: %s", error.orig)
+            return answer_to(
+                request,
+                Unavailable(
+                    say("We cannot reach our records at the moment. Nothing was changed; please try again.")
+                ),
+            )
+    log.exception("unexpected error at %s", request.scope["path"], exc_info=error)
+    return answer_to(
+        request, _Unexpected(say("Something went wrong on our side. We have written down what happened."))
+    )
+
+
+class _MethodNotAllowed(BranchlineError):
+    status = 405
+
+
+class _Unexpected(BranchlineError):
+    status = 500

@@ -1,0 +1,80 @@
+"""The table of contents: every address, whether it reads or writes, and who may use it."""
+
+from starlette.routing import BaseRoute, Route
+
+from .. import limits
+from . import branches, calendars, messages, organize, pages, people
+from .endpoints import ORGANIZER, SIGNED_IN, by_address, by_path, read, write
+
+POST = ["POST"]
+CONTACT = (by_address(limits.CONTACT), by_path(limits.CONTACT_BRANCH))
+SIGN_IN = (by_address(limits.SIGN_IN),)
+
+# fmt: off
+routes: list[BaseRoute] = [
+    # for everybody
+    Route("/",                                  read(pages.home)),
+    Route("/subscribe",                         read(pages.subscribe)),
+    Route("/about",                             read(pages.about)),
+    Route("/privacy",                           read(pages.privacy)),
+    Route("/credits",                           read(pages.credits_page)),
+
+    # branches
+    Route("/branches",                          read(branches.directory)),
+    Route("/branches.json",                     read(branches.list_json)),
+    Route("/branches.csv",                      read(branches.list_csv)),
+    Route("/branches.geojson",                  read(branches.list_geojson)),
+    Route("/branches/{slug}.ics",               read(calendars.branch_feed)),
+    Route("/branches/{slug}.vcf",               read(branches.vcard)),
+    Route("/branches/{slug}.json",              read(branches.as_json)),
+    Route("/branches/{slug}",                   read(branches.page)),
+    Route("/branches/{slug}/contact",           read(messages.form_page)),
+    Route("/branches/{slug}/contact",           write(messages.send, again=messages.form_page, counted=CONTACT), methods=POST),
+    Route("/branches/{slug}/contact/thanks",    read(messages.thanks)),
+
+    # events
+    Route("/events",                            read(calendars.listing)),
+    Route("/events.ics",                        read(calendars.events_feed)),
+    Route("/events/{id}.ics",                   read(calendars.event_feed)),
+    Route("/events/{id}",                       read(calendars.event)),
+    Route("/topics/{slug}.ics",                 read(calendars.topic_feed)),
+    Route("/topics/{slug}",                     read(calendars.topic)),
+    Route("/calendar/{year}/{month}",           read(calendars.month)),
+
+    # people
+    Route("/sign-in",                           read(people.sign_in_page)),
+    Route("/sign-in",                           write(people.start, again=people.sign_in_page, counted=SIGN_IN), methods=POST),
+    Route("/sign-in/sent",                      read(people.link_sent)),
+    Route("/sign-in/{token}",                   read(people.link_page)),
+    Route("/sign-in/{token}",                   write(people.use_link, counted=SIGN_IN), methods=POST),
+    Route("/sign-out",                          write(people.sign_out), methods=POST),
+    Route("/account",                           read(people.account, SIGNED_IN)),
+    Route("/account/password",                  write(people.change_password, SIGNED_IN, again=people.account, counted=SIGN_IN), methods=POST),
+    Route("/account/email",                     write(people.change_email, SIGNED_IN, again=people.account, counted=SIGN_IN), methods=POST),
+    Route("/account/sessions",                  write(people.end_sessions, SIGNED_IN), methods=POST),
+    Route("/account/removal",                   write(people.delete_account, SIGNED_IN, again=people.account), methods=POST),
+
+    # organizers
+    Route("/organize",                          read(organize.desk, ORGANIZER)),
+    Route("/organize/events/new",               read(organize.new_page, ORGANIZER)),
+    Route("/organize/events/new",               write(organize.add, ORGANIZER, again=organize.new_page), methods=POST),
+    Route("/organize/events/preview",           write(organize.preview, ORGANIZER, again=organize.new_page), methods=POST),
+    Route("/organize/events/{id}",              read(organize.event_page, ORGANIZER)),
+    Route("/organize/events/{id}",              write(organize.change, ORGANIZER, again=organize.event_page), methods=POST),
+    Route("/organize/events/{id}/preview",      write(organize.preview_change, ORGANIZER, again=organize.event_page), methods=POST),
+    Route("/organize/events/{id}/cancellation", read(organize.cancellation_page, ORGANIZER)),
+    Route("/organize/events/{id}/cancellation", write(organize.cancel, ORGANIZER, again=organize.cancellation_page), methods=POST),
+    Route("/organize/events/{id}/publication",  write(organize.publish, ORGANIZER), methods=POST),
+    Route("/organize/events/{id}/removal",      write(organize.remove, ORGANIZER), methods=POST),
+    Route("/organize/events/{id}/dates/{start}", read(organize.date_page, ORGANIZER)),
+    Route("/organize/events/{id}/dates/{start}", write(organize.change_date, ORGANIZER, again=organize.date_page), methods=POST),
+
+    # machines
+    Route("/api/v1/branches/near",              read(branches.list_json)),
+    Route("/static/{path:path}",                pages.static),
+    Route("/healthz",                           pages.healthz),
+    Route("/readyz",                            read(pages.readyz)),
+    Route("/robots.txt",                        pages.robots),
+    Route("/.well-known/change-password",       pages.change_password_address),
+]
+# fmt: on

@@ -1,0 +1,181 @@
+"""What templates show of an event or a branch: words and addresses, in the reader's language."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+
+from babel.dates import get_timezone_location
+from starlette.requests import Request
+
+from ..branches.models import Branch, Status
+from ..branches.queries import Near
+from ..calendars.models import Attendance
+from ..calendars.queries import Listed
+from ..calendars.recurrence import parse_rule
+from ..errors import Message, say
+from ..language import Language
+from ..places.geo import Distance, Point, Unit, geodesic
+from .state import language_of, state_of
+from .templating import link
+from .words import rule_in_words
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    title: str
+    href: str
+    start: datetime
+    end: datetime
+    all_day: bool
+    timezone_label: str
+    when: str
+    day: date
+    day_label: str
+    branch_name: str
+    branch_href: str
+    place_line: str
+    online: bool
+    hybrid: bool
+    cancelled: bool
+    cancel_reason: str
+    moved_from: str | None
+    repeats: str | None
+    distance: str | None
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRow:
+    name: str
+    href: str
+    contact_href: str
+    city_line: str
+    status_note: str | None
+    distance: str | None
+    next_event: EventRow | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    day: date
+    label: str
+    events: Sequence[EventRow]
+
+
+def event_row(request: Request, listed: Listed, near: Point | None = None) -> EventRow:
+    spoken = language_of(request)
+    away = geodesic(near, listed.point) if near and listed.point else None
+    href = link(
+        spoken.code,
+        f"/events/{listed.event_id}",
+        {"date": listed.original_start.date() if listed.rrule else None},
+    )
+    return EventRow(
+        title=listed.title,
+        href=href,
+        start=listed.start,
+        end=listed.end,
+        all_day=listed.all_day,
+        timezone_label="" if listed.all_day else zone_label(spoken, listed.timezone),
+        when=spoken.span(listed.start, listed.end, listed.all_day),
+        day=listed.start.date(),
+        day_label=spoken.day(listed.start.date()),
+        branch_name=listed.branch_name,
+        branch_href=link(spoken.code, f"/branches/{listed.branch_slug}", {}),
+        place_line=place_line(listed),
+        online=listed.attendance == Attendance.ONLINE,
+        hybrid=listed.attendance == Attendance.HYBRID,
+        cancelled=listed.cancelled,
+        cancel_reason=listed.cancelled_reason if listed.cancelled else "",
+        moved_from=_moved_from(spoken, listed),
+        repeats=repeats(spoken, listed),
+        distance=distance_text(request, away) if away else None,
+        language=listed.language,
+    )
+
+
+def by_day(request: Request, rows: Iterable[Listed], near: Point | None = None) -> list[Day]:
+    shown = (event_row(request, row, near) for row in rows)
+    return [
+        Day(day, (found := list(group))[0].day_label, found)
+        for day, group in groupby(shown, lambda row: row.day)
+    ]
+
+
+def branch_row(
+    request: Request,
+    branch: Branch,
+    away: Distance | None = None,
+    next_event: EventRow | None = None,
+    number: int | None = None,
+) -> BranchRow:
+    spoken = language_of(request)
+    note = STATUS_NOTES.get(branch.status)
+    return BranchRow(
+        name=branch.name,
+        href=link(spoken.code, f"/branches/{branch.slug}", {}),
+        contact_href=link(spoken.code, f"/branches/{branch.slug}/contact", {}),
+        city_line=branch.city_line,
+        status_note=spoken.say(note) if note else None,
+        distance=distance_text(request, away) if away else None,
+        next_event=next_event,
+        number=number,
+    )
+
+
+def near_rows(request: Request, found: Sequence[Near], next_events: Mapping[int, Listed]) -> list[BranchRow]:
+    rows = []
+    for number, near in enumerate(found, 1):
+        coming = next_events.get(near.branch.id or 0)
+        rows.append(
+            branch_row(
+                request, near.branch, near.distance, event_row(request, coming) if coming else None, number
+            )
+        )
+    return rows
+
+
+STATUS_NOTES: Mapping[str, Message] = {
+    Status.FORMING: say("This branch is being set up."),
+    Status.INACTIVE: say("This branch is not active at the moment."),
+    Status.CLOSED: say("This branch has closed."),
+}
+
+
+def unit_of(request: Request) -> Unit:
+    """mi or km: the operator's choice, else miles for English and kilometres for the rest."""
+    return state_of(request).settings.units or ("mi" if language_of(request).code == "en" else "km")
+
+
+def distance_text(request: Request, distance: Distance) -> str:
+    return language_of(request).distance(distance.km, unit_of(request))
+
+
+def place_line(listed: Listed) -> str:
+    if listed.venue_name or listed.venue_address:
+        return ", ".join(part for part in (listed.venue_name, listed.venue_address) if part)
+    return "" if listed.attendance == Attendance.ONLINE else listed.branch_city
+
+
+def zone_label(spoken: Language, timezone: str) -> str:
+    """Madrid time, as people say it."""
+    if timezone == "UTC":
+        return timezone
+    city = get_timezone_location(timezone, locale=spoken.locale, return_city=True)
+    return spoken.say(say("%(city)s time", city=city))
+
+
+def repeats(spoken: Language, listed: Listed) -> str | None:
+    if not listed.rrule:
+        return None
+    rule = parse_rule(listed.rrule, listed.series_start, listed.timezone, listed.all_day)
+    return rule_in_words(spoken, rule)
+
+
+def _moved_from(spoken: Language, listed: Listed) -> str | None:
+    if not listed.moved or not listed.rrule:
+        return None
+    was = listed.original_start
+    return spoken.say(say("Moved from %(was)s", was=was.date() if listed.all_day else was))

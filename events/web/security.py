@@ -1,0 +1,138 @@
+"""What stands before every route: known hosts, sizes, requests forged elsewhere, headers, languages."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..config import Settings
+from ..errors import BranchlineError, Forbidden, TooLarge, say
+from .responses import answer_to
+
+LARGEST_BODY = 2_500_000  # bytes: a calendar of 2 MB and its form
+LARGEST_HEADER = 32_000  # bytes, all of them together
+LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+FOR_ANY_HOST = {"/healthz", "/readyz"}
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # no-referrer would send Origin: null with every form
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
+}
+
+
+class UnknownHost(BranchlineError):
+    status = 400
+
+
+class HeadersTooLarge(BranchlineError):
+    status = 431
+
+
+class Language:
+    """Takes `/es` off the path and remembers it, so that every route answers in every language."""
+
+    def __init__(self, app: ASGIApp, codes: Sequence[str]) -> None:
+        self.app = app
+        self.codes = tuple(code for code in codes if code != "en")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            code, _, rest = scope["path"].removeprefix("/").partition("/")
+            if code in self.codes:
+                scope = {**scope, "path": f"/{rest}", "branchline.language": code}
+        await self.app(scope, receive, send)
+
+
+class Guard:
+    """Refuses what no view should see, and puts the security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.own_host = urlsplit(settings.base_url).netloc.lower() if settings.base_url else None
+        self.origin = settings.base_url
+        self.headers = dict(SECURITY_HEADERS)
+        if settings.secure:
+            self.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        guarded = self._with_headers(send)
+        try:
+            self._check(scope)
+            await self.app(scope, _limited(receive), guarded)
+        except (UnknownHost, HeadersTooLarge, Forbidden, TooLarge) as error:
+            await answer_to(Request(scope), error)(scope, receive, guarded)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADER:
+            raise HeadersTooLarge(
+                say("The request's headers are too large. Clearing this site's cookies may help.")
+            )
+        if scope["path"] not in FOR_ANY_HOST and not self._known(headers.get("host", "")):
+            raise UnknownHost(say("This site does not answer to that host name."))
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > LARGEST_BODY:
+            raise TooLarge(say("That is more than we can take at once: 2 MB at most."))
+        if scope["method"] not in SAFE_METHODS and not self._same_origin(headers):
+            raise Forbidden(
+                say("This form was not sent from our own page. Please open the page again and resend it.")
+            )
+
+    def _known(self, host: str) -> bool:
+        if self.own_host is not None:
+            return host.lower() == self.own_host
+        return _name(host) in LOOPBACK_NAMES
+
+    def _same_origin(self, headers: Headers) -> bool:
+        """Fetch Metadata where a browser sends it, else Origin; with neither, no."""
+        if site := headers.get("sec-fetch-site"):
+            return site in ("same-origin", "none")
+        origin = headers.get("origin", "")
+        if self.origin is not None:
+            return origin == self.origin
+        return bool(origin) and urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+
+    def _with_headers(self, send: Send) -> Send:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        return guarded
+
+
+def _limited(receive: Receive) -> Receive:
+    """A body without Content-Length is counted as it comes."""
+    taken = 0
+
+    async def counted() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LARGEST_BODY:
+            raise TooLarge(say("That is more than we can take at once: 2 MB at most."))
+        return message
+
+    return counted
+
+
+def _name(host: str) -> str:
+    """The host without its port; an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0].lower() if ":" in host else host.lower()

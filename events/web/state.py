@@ -1,0 +1,75 @@
+"""What a running application holds, and how a request reaches it."""
+
+import ipaddress
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from ..calendars.content import Publishing
+from ..calendars.feeds import FeedCache
+from ..config import Settings
+from ..db import Database
+from ..language import Language, language
+from ..limits import Limiter
+from ..places.lookup import Gazetteer
+from .assets import Assets
+
+if TYPE_CHECKING:
+    from .templating import Templates
+
+SESSION_COOKIE = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    settings: Settings
+    database: Database
+    threads: ThreadPoolExecutor
+    limiter: Limiter
+    gazetteer: Gazetteer
+    feeds: FeedCache
+    publishing: Publishing
+    assets: Assets
+    templates: "Templates"
+
+    def cookie(self, name: str) -> str:
+        """`__Host-` binds a cookie to https and this very host; on plain http browsers refuse the prefix."""
+        return f"__Host-{name}" if self.settings.secure else name
+
+    @property
+    def languages(self) -> Mapping[str, Language]:
+        return {code: language(code) for code in self.settings.locales}
+
+
+def state_of(request: Request) -> State:
+    state: State = request.app.state.branchline
+    return state
+
+
+def language_of(request: Request) -> Language:
+    """The page's language, from its address (`/es/…`)."""
+    return language(scope_language(request.scope))
+
+
+def scope_language(scope: Scope) -> str:
+    code: str = scope.get("branchline.language", "en")
+    return code
+
+
+def client_address(request: Request) -> str:
+    """Who is counted by the limits: the IPv4 address, or the /64 that an IPv6 address belongs to."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return (
+            str(mapped) if mapped else str(ipaddress.ip_network((address, 64), strict=False).network_address)
+        )
+    return host

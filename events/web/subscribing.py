@@ -1,0 +1,64 @@
+"""Addresses that calendar apps follow, in the one canonical form of each selection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from ..calendars.queries import Selection
+from .finding import snapped
+from .rows import unit_of
+from .state import language_of, state_of
+from .templating import link
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeLinks:
+    """One feed, as each app wants to be given it."""
+
+    https: str
+    webcal: str
+    google: str
+    outlook: str
+
+
+def subscribe_links(request: Request, path: str, wanted: Mapping[str, object]) -> SubscribeLinks:
+    base = state_of(request).settings.public_url
+    address = base + link(language_of(request).code, path, wanted)
+    webcal = "webcal:" + address.partition(":")[2]
+    for_google = base + link(language_of(request).code, path, {**wanted, "client": "google"})
+    google = "webcal:" + for_google.partition(":")[2]
+    return SubscribeLinks(
+        https=address,
+        webcal=webcal,
+        google=f"https://calendar.google.com/calendar/r?cid={quote(google, safe='')}",
+        outlook=f"https://outlook.live.com/calendar/0/addfromweb?url={quote(address, safe='')}",
+    )
+
+
+def mail_draft(title: str, address: str) -> str:
+    """A mail to a friend in the visitor's own mail program: nothing of it passes through here."""
+    return f"mailto:?subject={quote(title)}&body={quote(address)}"
+
+
+def canonical_query(request: Request, selection: Selection) -> dict[str, object]:
+    """The query of the feed: `near=41.92,-87.64&within=25mi`, the rest in a fixed order."""
+    unit = unit_of(request)
+    chosen = snapped(selection, unit)
+    near = f"{chosen.near.latitude:g},{chosen.near.longitude:g}" if chosen.near else ""
+    within = (
+        f"{round(chosen.within.mi if unit == 'mi' else chosen.within.km):d}{unit}" if chosen.within else ""
+    )
+    return {
+        "near": near,
+        "within": within,
+        "branch": list(chosen.branches),
+        "topic": list(chosen.topics),
+        "from": chosen.first,
+        "to": chosen.last,
+        "online": {True: "yes", False: "no", None: ""}[chosen.online],
+        "language": chosen.language,
+        "access": list(chosen.access),
+        "q": chosen.text,
+    }

@@ -1,0 +1,87 @@
+"""The worker: what must not wait on the network or a clock inside a request. Jobs call the domain.
+
+Several may run at once, inside `serve` or beside it: what is claimed is claimed by a conditional UPDATE.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import OperationalError
+
+from . import limits
+from .calendars import store
+from .calendars.content import Publishing
+from .config import Settings
+from .db import Database
+from .mail import NotNow, Undeliverable, composed, deliver
+from .messages import outbox
+from .people import sign_in
+
+log = logging.getLogger("branchline.worker")
+
+PAUSE_S = 1.0
+CLEAN_EVERY_S = 3600.0
+
+
+class Worker:
+    def __init__(self, settings: Settings, publishing: Publishing) -> None:
+        self.settings = settings
+        self.publishing = publishing
+        self.database = Database(settings.database_url, size=1)
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Works until `stop`; the database being away is waited out."""
+        cleaned = float("-inf")
+        while not self._stop.is_set():
+            try:
+                busy = self.deliver_mails() + self.refresh_events()
+                if time.monotonic() - cleaned > CLEAN_EVERY_S:
+                    self.clean()
+                    cleaned = time.monotonic()
+            except OperationalError as error:
+                log.warning("the database does not answer, trying again: %s", error.orig)
+                busy = 0
+            self._stop.wait(0 if busy else PAUSE_S)
+        self.database.dispose()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def deliver_mails(self) -> int:
+        """Claims, commits, sends, marks."""
+        with self.database.writing() as session:
+            claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now())]
+        for mail_id, mail in claimed:
+            try:
+                message = composed(mail, self.settings.mail_from, self.settings.name)
+                asyncio.run(deliver(message, self.settings))
+            except NotNow as error:
+                log.info("mail %s: not now", mail_id)
+                with self.database.writing() as session:
+                    outbox.put_back(session, mail_id, str(error), _now())
+            except (Undeliverable, ValueError) as error:
+                log.warning("mail %s cannot be delivered", mail_id)
+                with self.database.writing() as session:
+                    outbox.mark_failed(session, mail_id, str(error), _now())
+            else:
+                with self.database.writing() as session:
+                    outbox.mark_sent(session, mail_id, _now())
+        return len(claimed)
+
+    def refresh_events(self) -> int:
+        with self.database.writing() as session:
+            return store.refresh(session, self.publishing, _now(), most=50)
+
+    def clean(self) -> None:
+        with self.database.writing() as session:
+            outbox.purge(session, _now())
+            sign_in.forget_past(session, _now())
+            limits.forget_past(session, _now())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

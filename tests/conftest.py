@@ -1,0 +1,215 @@
+"""What the tests stand on: each test that takes `database` runs on SQLite and on a real PostgreSQL."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from events import migrations
+from events.app import create_app, publishing_of
+from events.branches.models import Branch
+from events.calendars.content import Publishing
+from events.config import Settings
+from events.db import Database
+from events.people import permissions, sign_in
+from events.people.models import Person, Purpose, Role
+from events.places.geo import Point
+
+from .postgres import postgres
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+class Engines:
+    """Makes a migrated, empty database in a moment, by copying one that was migrated once."""
+
+    def __init__(self, folder: Path, postgres_url: str) -> None:
+        self._folder = folder
+        self._postgres_url = postgres_url
+        self._number = 0
+        self._ready: set[str] = set()
+
+    def fresh_url(self, engine: str) -> str:
+        """The URL of an empty database at the newest schema."""
+        self._number += 1
+        if engine == "sqlite":
+            return self._copied_file(self._folder / f"{self._number}.db")
+        return self._copied_database(f"test_{self._number}")
+
+    def blank_url(self, engine: str) -> str:
+        """The URL of a database without any table."""
+        self._number += 1
+        if engine == "sqlite":
+            return f"sqlite:///{self._folder}/{self._number}.db"
+        return self._created_database(f"test_{self._number}", "template1")
+
+    def _copied_file(self, path: Path) -> str:
+        template = self._folder / "template.db"
+        if "sqlite" not in self._ready:
+            _migrate(f"sqlite:///{template}")
+            self._ready.add("sqlite")
+        shutil.copy(template, path)
+        return f"sqlite:///{path}"
+
+    def _copied_database(self, name: str) -> str:
+        if "postgresql" not in self._ready:
+            _migrate(self._created_database("migrated", "template1"))
+            self._ready.add("postgresql")
+        return self._created_database(name, "migrated")
+
+    def _created_database(self, name: str, template: str) -> str:
+        engine = sa.create_engine(self._postgres_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        engine.dispose()
+        return self._postgres_url.replace("/postgres?", f"/{name}?")
+
+
+def _migrate(url: str) -> None:
+    database = Database(url, size=1)
+    migrations.upgrade(database)
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Engines:
+    return Engines(tmp_path_factory.mktemp("databases"), postgres_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Database]:
+    database = Database(engines.fresh_url(request.param), size=4)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path,
+        database_url=database.url,
+        secret_key="for tests only",
+        name="Hazel Clubs",
+        rate_limits=False,
+    )
+
+
+@pytest.fixture
+def publishing(settings: Settings) -> Publishing:
+    return publishing_of(settings)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Ana organizes at Alder, Cy at Birch (in Madrid), Dee is admin; Ben only visits."""
+
+    ana: Person
+    cy: Person
+    dee: Person
+    alder: Branch
+    birch: Branch
+
+
+def branch(slug: str, name: str, at: Point | None, **more: Any) -> Branch:
+    row = Branch(slug=slug, name=name, search_key=name.lower(), updated_at=NOW, **more)
+    row.stand_at(at)
+    return row
+
+
+@pytest.fixture
+def cast(database: Database) -> Cast:
+    with database.writing() as session:
+        alder = branch(
+            "alder",
+            "Alder Club",
+            Point(41.9227, -87.6533),
+            address_1="2150 N Halsted St",
+            city="Chicago",
+            state_province="IL",
+            postal_code="60614",
+            country="US",
+            timezone="America/Chicago",
+            email="alder@example.org",
+            languages="en",
+        )
+        birch = branch(
+            "birch",
+            "Club Abedul",
+            Point(40.4203, -3.7058),
+            address_1="Calle del Pez 10",
+            city="Madrid",
+            postal_code="28004",
+            country="ES",
+            timezone="Europe/Madrid",
+            email="birch@example.org",
+            languages="es",
+        )
+        session.add_all([alder, birch])
+        people = {
+            name: sign_in.find_or_add(session, f"{name}@example.org", NOW) for name in ("ana", "cy", "dee")
+        }
+        session.flush()
+        permissions.invite(session, people["ana"], alder, Role.ORGANIZER)
+        permissions.invite(session, people["cy"], birch, Role.ORGANIZER)
+        permissions.invite(session, people["dee"], None, Role.ADMIN)
+    return Cast(**people, alder=alder, birch=birch)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Starlette:
+    return create_app(settings)
+
+
+@contextmanager
+def browsing(app: Starlette) -> Iterator[TestClient]:
+    """A browser of its own: with cookies, and with the header that browsers send from our own pages."""
+    with TestClient(app, base_url="http://localhost", headers={"Sec-Fetch-Site": "same-origin"}) as client:
+        client.follow_redirects = False
+        yield client
+
+
+@pytest.fixture
+def ben(app: Starlette) -> Iterator[TestClient]:
+    """A visitor."""
+    with browsing(app) as client:
+        yield client
+
+
+def signed_in(app: Starlette, database: Database, person: Person) -> TestClient:
+    """A browser in which the person has signed in, by a link as everybody does."""
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        token = sign_in.make_link(session, person, Purpose.SIGN_IN, now)
+    client = TestClient(app, base_url="http://localhost", headers={"Sec-Fetch-Site": "same-origin"})
+    client.follow_redirects = False
+    assert client.post(f"/sign-in/{token}").status_code == 303
+    return client
+
+
+@pytest.fixture
+def ana(app: Starlette, database: Database, cast: Cast) -> TestClient:
+    return signed_in(app, database, cast.ana)
+
+
+@pytest.fixture
+def cy(app: Starlette, database: Database, cast: Cast) -> TestClient:
+    return signed_in(app, database, cast.cy)
+
+
+@pytest.fixture
+def dee(app: Starlette, database: Database, cast: Cast) -> TestClient:
+    return signed_in(app, database, cast.dee)
