@@ -64,11 +64,15 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that can never commit: whatever a view does, a read changes nothing."""
+        """A session that can never commit: whatever a view does, a read changes nothing.
+
+        What was read can be looked at afterwards.
+        """
         with Session(self._readers, autoflush=False) as session:
             try:
                 yield session
             finally:
+                session.expunge_all()
                 session.rollback()
 
     @contextlib.contextmanager

@@ -170,23 +170,35 @@ def cast(database: Database) -> Cast:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Starlette:
-    return create_app(settings)
+def app(settings: Settings) -> Iterator[Starlette]:
+    with running(settings) as app:
+        yield app
 
 
 @contextmanager
-def browsing(app: Starlette) -> Iterator[TestClient]:
+def running(settings: Settings) -> Iterator[Starlette]:
+    """An application whose threads and connections end with the block."""
+    app = create_app(settings)
+    yield app
+    app.state.branchline.threads.shutdown()
+    app.state.branchline.database.dispose()
+
+
+def browser(app: Starlette) -> TestClient:
     """A browser of its own: with cookies, and with the header that browsers send from our own pages."""
-    with TestClient(app, base_url="http://localhost", headers={"Sec-Fetch-Site": "same-origin"}) as client:
-        client.follow_redirects = False
-        yield client
+    return TestClient(
+        app,
+        base_url="http://localhost",
+        headers={"Sec-Fetch-Site": "same-origin"},
+        follow_redirects=False,
+        raise_server_exceptions=True,
+    )
 
 
 @pytest.fixture
-def ben(app: Starlette) -> Iterator[TestClient]:
+def ben(app: Starlette) -> TestClient:
     """A visitor."""
-    with browsing(app) as client:
-        yield client
+    return browser(app)
 
 
 def signed_in(app: Starlette, database: Database, person: Person) -> TestClient:
@@ -194,8 +206,7 @@ def signed_in(app: Starlette, database: Database, person: Person) -> TestClient:
     now = datetime.now(UTC)
     with database.writing() as session:
         token = sign_in.make_link(session, person, Purpose.SIGN_IN, now)
-    client = TestClient(app, base_url="http://localhost", headers={"Sec-Fetch-Site": "same-origin"})
-    client.follow_redirects = False
+    client = browser(app)
     assert client.post(f"/sign-in/{token}").status_code == 303
     return client
 

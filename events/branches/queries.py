@@ -10,7 +10,7 @@ from ..db import table_of
 from ..errors import Gone, NotFound, say
 from ..places.geo import Distance, Point, geodesic
 from ..places.nearest import nearest, within
-from .models import Branch, FormerSlug, Status
+from .models import Branch, FormerSlug, LocationType, Status
 
 PAGE = 50
 FOUND = (Status.ACTIVE, Status.FORMING)
@@ -55,7 +55,9 @@ def nearest_to(
     session: Session, point: Point, *, limit: int = 5, farthest: Distance | None = None
 ) -> list[Near]:
     """The nearest branches that can be visited, exact distances, nearest first, ties in a stable order."""
-    query = select(Branch).where(col(Branch.status).in_(FOUND))
+    query = select(Branch).where(
+        col(Branch.status).in_(FOUND), col(Branch.location_type) == LocationType.PHYSICAL
+    )
     if farthest is not None:
         query = query.where(within(session, table_of(Branch), point, farthest))
     rows = nearest(session, query, table_of(Branch), point, limit)

@@ -94,6 +94,10 @@ def _as_entered(entry: Entry, told: Told, override: Override | None) -> Entry:
         description=text,
         url=event.registration_url,
         branch_slugs=tuple(host.slug for host in told.hosts),
+        access=tuple(word for word in event.access.split(",") if word),
+        cost=event.cost,
+        contact=event.contact,
+        comment=reason_of(event, override) if is_cancelled(event, override) else "",
     )
 
 

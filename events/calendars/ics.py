@@ -15,6 +15,7 @@ from .recurrence import parse_rule
 from .timezones import vtimezone
 
 MAX_OCTETS = 75
+_EXPORTED = {"cost": "X-BRANCHLINE-COST", "contact": "CONTACT", "comment": "COMMENT"}
 _TEXT = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\t": " "})
 _PARAMETER = str.maketrans({"^": "^^", '"': "^'", "\n": "^n", "\t": " "})
 
@@ -25,7 +26,7 @@ class Entry:
 
     `rrule` as it is stored. `recurrence_id`: the original start, of an override, whose rule does not count.
     `location`: a name, then lines of address. `description` is plain text. `status`: CONFIRMED, TENTATIVE or
-    CANCELLED. `branch_slugs` are written for exports only.
+    CANCELLED. `branch_slugs`, `access`, `cost`, `contact` and `comment` are written for exports only.
     """
 
     uid: str
@@ -53,6 +54,10 @@ class Entry:
     related_to: str = ""
     image_url: str = ""
     branch_slugs: tuple[str, ...] = ()
+    access: tuple[str, ...] = ()
+    cost: str = ""
+    contact: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,11 @@ def _event_lines(entry: Entry) -> Iterator[str]:
     yield from _links(entry)
     if entry.branch_slugs:
         yield "X-BRANCHLINE-BRANCH:" + ",".join(map(escape, entry.branch_slugs))
+    if entry.access:
+        yield "X-BRANCHLINE-ACCESS:" + ",".join(map(escape, entry.access))
+    for name in ("cost", "contact", "comment"):
+        if words := getattr(entry, name):
+            yield f"{_EXPORTED[name]}:{escape(words)}"
 
 
 def _times(entry: Entry) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ..drafts import faults
 from ..errors import Message, Refusal, say
-from .drafts import MAX_TOPICS, EventDraft, OverrideDraft
+from .drafts import ACCESS, MAX_TOPICS, EventDraft, OverrideDraft
 from .ics_values import Moment, Unusable, Zones, later, link, moment, moments, position, text, texts, utc_or
 from .recurrence import Rule, dates_among, parse_rule
 from .scanning import Component
@@ -112,17 +112,19 @@ def read_event(
     rule = _rule(component, times, timezone)
     series = _Series(component, times, rule, zones, notes)
     series.change(changes)
-    draft = series.draft(_words(component, notes, default_language) | {"timezone": timezone})
+    page = link(component.value("URL"))
+    page = "" if _is_meeting(page) else page
+    known = {"timezone": timezone, "registration_url": page}
+    draft = series.draft(_words(component, notes, default_language) | known)
     for line in component.unread_lines:
         notes.add(say("Line %(line)d cannot be read and is left out.", line=line))
-    page = link(component.value("URL"))
     event = ImportedEvent(
         uid="",
         sequence=0,
         line=component.place.line,
         draft=draft,
         branch_slugs=tuple(texts(component.all("X-BRANCHLINE-BRANCH"))),
-        url="" if _is_meeting(page) else page,
+        url=page,
         notes=tuple(notes.found.values()),
     )
     return event, series.refusals
@@ -273,7 +275,8 @@ class _Series:
 
     def _override(self, change: Component, original: datetime) -> OverrideDraft:
         if change.value("STATUS").strip().upper() == "CANCELLED":
-            return OverrideDraft(original_start=original, cancelled=True)
+            reason = self._notes.cut(text(change.get("COMMENT")), TITLE)
+            return OverrideDraft(original_start=original, cancelled=True, reason=reason)
         times = _times(change, self._zones, self._notes, self._times)
         if times.start.is_day != self._times.start.is_day:
             raise Unusable(_MIXED)
@@ -322,6 +325,9 @@ def _words(component: Component, notes: _Notes, default_language: str) -> dict[s
         "topics": tuple(topics[:MAX_TOPICS]),
         "contact": notes.cut(text(component.get("CONTACT")), TITLE),
         "state": "cancelled" if status == "CANCELLED" else "published",
+        "reason": notes.cut(text(component.get("COMMENT")), TITLE) if status == "CANCELLED" else "",
+        "cost": notes.cut(text(component.get("X-BRANCHLINE-COST")), TITLE),
+        "access": tuple(word for word in texts(component.all("X-BRANCHLINE-ACCESS")) if word in ACCESS),
         **_whereabouts(component, notes),
     }
 

@@ -22,7 +22,7 @@ from ..errors import Message, NotFound, Refusal, say
 from ..language import language
 from . import content, store
 from .content import Publishing
-from .drafts import EventDraft, shifted
+from .drafts import EventDraft, VenueDraft, shifted
 from .ics import Feed, calendar, vevent
 from .models import Event, State
 from .parsing import ImportedEvent, read_calendar
@@ -115,6 +115,8 @@ class _Writer:
 
     def _write(self, session: Session, item: ImportedEvent, draft: EventDraft, hosts: list[Branch]) -> None:
         source = f"file:{hosts[0].slug}"
+        if draft.venue is not None and _is_at(hosts[0], draft.venue):
+            draft = draft.model_copy(update={"venue": None})
         known = session.exec(
             select(Event).where(col(Event.source) == source, col(Event.source_uid) == item.uid)
         ).one_or_none()
@@ -131,6 +133,13 @@ class _Writer:
             self._report.unchanged += 1
         else:
             self._report.updated += 1
+
+
+def _is_at(branch: Branch, venue: VenueDraft) -> bool:
+    """Whether the place is the branch itself: then the event moves along when the branch does."""
+    named = (venue.name, store.address_line(venue))
+    place = content.branch_place(branch)
+    return named == (place.name, place.address)
 
 
 def _free_uid(session: Session, uid: str) -> str | None:

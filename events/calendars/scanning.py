@@ -22,13 +22,15 @@ _KEPT = {
     "VEVENT": frozenset(
         [
             *("UID", "SEQUENCE", "LAST-MODIFIED", "RECURRENCE-ID", "DTSTART", "DTEND", "DURATION"),
-            *("RRULE", "RDATE", "EXDATE", "EXRULE", "STATUS", "CLASS", "X-BRANCHLINE-BRANCH"),
+            *("RRULE", "RDATE", "EXDATE", "EXRULE", "STATUS", "CLASS", "COMMENT"),
+            *("X-BRANCHLINE-BRANCH", "X-BRANCHLINE-ACCESS", "X-BRANCHLINE-COST"),
             *("SUMMARY", "DESCRIPTION", "LOCATION", "GEO", "CONTACT", "CATEGORIES", "URL"),
             *("CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL"),
         ]
     ),
 }
-_TEXTS = frozenset({"SUMMARY", "DESCRIPTION", "LOCATION", "CONTACT"})  # may be cut off; a rule may not
+# May be cut off; a rule may not.
+_TEXTS = frozenset({"SUMMARY", "DESCRIPTION", "LOCATION", "CONTACT", "COMMENT", "X-BRANCHLINE-COST"})
 _LINE = re.compile(
     r"""([A-Za-z0-9-]+)[ \t]*((?:;[^;:="]+=(?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)*):(.*)""",
     re.DOTALL,

@@ -214,7 +214,7 @@ def _fill(event: Event, draft: EventDraft, owner: Branch) -> None:
     event.access = ",".join(sorted(draft.access))
     event.state, event.cancelled_reason = draft.state, draft.reason
     event.venue_name = draft.venue.name if draft.venue else ""
-    event.venue_address = _address_line(draft.venue) if draft.venue else ""
+    event.venue_address = address_line(draft.venue) if draft.venue else ""
     event.stand_at(_point(draft, owner))
     event.search_key = fold(f"{draft.title} {event.venue_name} {draft.description}")[:2000]
 
@@ -228,7 +228,7 @@ def _point(draft: EventDraft, owner: Branch) -> Point | None:
     return owner.point
 
 
-def _address_line(venue: VenueDraft) -> str:
+def address_line(venue: VenueDraft) -> str:
     town = " ".join(part for part in (venue.state_province, venue.postal_code) if part)
     return ", ".join(
         part for part in (venue.address_1, venue.address_2, venue.city, town, venue.country) if part

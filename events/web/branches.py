@@ -10,6 +10,7 @@ from ..branches import formats, queries
 from ..branches.models import Branch
 from ..branches.queries import Moved, Near
 from ..calendars.queries import Selection, next_dates_of_branches, upcoming
+from ..errors import Unreadable
 from ..places.geo import Distance
 from ..places.lookup import Interpretation
 from .endpoints import now
@@ -29,9 +30,8 @@ EVENTS_SHOWN = 8
 
 def directory(request: Request, session: Session) -> Response:
     form = query(request)
-    finding = find_place(request, session, form)
-    if finding.typed:
-        return _near(request, session, form, finding)
+    if form["near"].strip():
+        return _near(request, session, form)
     page = page_number(form)
     found, pages = queries.directory(session, page)
     return render(
@@ -44,15 +44,20 @@ def directory(request: Request, session: Session) -> Response:
     )
 
 
-def _near(request: Request, session: Session, form: Form, finding: Finding) -> Response:
-    found = nearest(request, session, form, finding)
+def _near(request: Request, session: Session, form: Form) -> Response:
+    try:
+        finding = find_place(request, session, form)
+        found = nearest(request, session, form, finding)
+    except Unreadable as error:  # said above the form, which keeps what was typed
+        finding, found = Finding(form["near"], problem=error), []
     coming = next_dates_of_branches(session, [near.branch.id for near in found if near.branch.id], now())
     return render(
         request,
         "branches/near.html",
+        status_code=finding.status,
         form=form,
         finding=finding,
-        sentence=finding.unknown.message if finding.unknown else None,
+        sentence=finding.sentence,
         others=[_other(request, form, place) for place in finding.others if place.point],
         branches=near_rows(request, found, coming),
         precision=language_of(request).distance(max(finding.place.precision_km, 0.1), unit_of(request))
@@ -135,8 +140,8 @@ def list_json(request: Request, session: Session) -> Response:
         "interpretations": [_interpretation(place) for place in places],
         "items": items,
     }
-    if finding.unknown:
-        body["detail"] = language_of(request).say(finding.unknown.message)
+    if finding.sentence:
+        body["detail"] = language_of(request).say(finding.sentence)
     return JSONResponse(body)
 
 

@@ -16,7 +16,7 @@ from ..calendars import content, feeds, queries, store
 from ..calendars.content import Place, Told
 from ..calendars.feeds import Finished, Heading
 from ..calendars.models import Topic
-from ..calendars.queries import Listed, Selection
+from ..calendars.queries import EVERYTHING, Listed, Selection
 from ..errors import Gone, Message, NotFound, Unreadable, say
 from .conditional import fresh_answer
 from .endpoints import now
@@ -35,11 +35,14 @@ MONTH_EVENTS = 1000
 
 def listing(request: Request, session: Session) -> Response:
     form = query(request)
-    selection, finding = select_near(request, session, form)
+    page = page_number(form)
     rows: list[Listed] = []
     more = False
-    page = page_number(form)
-    if finding.unknown is None:
+    try:
+        selection, finding = select_near(request, session, form)
+    except Unreadable as error:  # said above the form, which keeps what was typed
+        selection, finding = EVERYTHING, Finding(form["near"], problem=error)
+    if finding.problem is None:
         rows, more = queries.upcoming(session, selection, now(), page=page)
     return _list_page(request, session, "calendars/list.html", form, selection, finding, rows, page, more)
 
@@ -72,9 +75,10 @@ def _list_page(
     return render(
         request,
         template,
+        status_code=finding.status,
         form=form,
         finding=finding,
-        sentence=finding.unknown.message if finding.unknown else None,
+        sentence=finding.sentence,
         days=by_day(request, rows, selection.near),
         page=page,
         topic=topic,
@@ -153,7 +157,7 @@ def month(request: Request, session: Session) -> Response:
         "calendars/month.html",
         form=form,
         finding=finding,
-        sentence=finding.unknown.message if finding.unknown else None,
+        sentence=finding.sentence,
         month=date(year, number, 1),
         weeks=weeks,
         weekdays=[language_of(request).weekday(day.weekday()) for day in weeks[0]],
@@ -246,8 +250,8 @@ def _event_id(request: Request) -> int:
 def events_feed(request: Request, session: Session) -> Response:
     form = query(request)
     selection, finding = read_selection(request, form), find_place(request, session, form)
-    if finding.unknown:
-        raise finding.unknown
+    if finding.problem:
+        raise finding.problem
     if finding.place is not None and finding.place.point is not None:
         within = read_within(request, form, 25.0)
         selection = snapped(replace(selection, near=finding.place.point, within=within), unit_of(request))

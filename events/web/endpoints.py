@@ -23,7 +23,7 @@ from ..people import permissions, sign_in
 from ..people.models import Person
 from .forms import Form
 from .responses import sign_in_first
-from .state import SESSION_COOKIE, State, client_address, state_of
+from .state import SESSION_COOKIE, ShownPerson, State, client_address, state_of
 
 MOST_FIELDS = 300
 
@@ -113,7 +113,8 @@ class Write:
             if self.again is None:
                 raise
             with state.database.reading() as session:
-                response = self.again(request, session, form, error.faults)
+                turned_away = admit(request, session, self.who)
+                response = turned_away or self.again(request, session, form, error.faults)
             response.status_code = error.status
             return response
 
@@ -130,13 +131,14 @@ def admit(request: Request, session: Session, who: Who) -> Response | None:
     """Finds out who asks; an answer instead of the view when they must sign in. Not theirs: not there."""
     token = request.cookies.get(state_of(request).cookie(SESSION_COOKIE))
     person = sign_in.who(session, token, now()) if token else None
+    organizes = person is not None and permissions.is_organizer(session, person)
     request.state.person = person
-    request.state.is_organizer = person is not None and permissions.is_organizer(session, person)
+    request.state.shown_person = person and ShownPerson(person.email, person.name, organizes, person.is_admin)
     if who is ANYBODY:
         return None
     if person is None:
         return sign_in_first(request)
-    if (who is ADMIN and not person.is_admin) or (who is ORGANIZER and not request.state.is_organizer):
+    if (who is ADMIN and not person.is_admin) or (who is ORGANIZER and not organizes):
         raise NotFound
     return None
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from ..branches import queries as branches
 from ..calendars.drafts import ACCESS
 from ..calendars.queries import Selection
-from ..errors import Unreadable, say
+from ..errors import BranchlineError, Message, Unreadable, say
 from ..places.asking import country_order
 from ..places.geo import Distance, Unit
 from ..places.lookup import Interpretation, KnownPlace, UnknownPlace
@@ -31,7 +31,15 @@ class Finding:
     typed: str
     place: Interpretation | None = None
     others: Sequence[Interpretation] = ()
-    unknown: UnknownPlace | None = None
+    problem: BranchlineError | None = None  # UnknownPlace, or what could not be read
+
+    @property
+    def sentence(self) -> Message | None:
+        return self.problem.message if self.problem else None
+
+    @property
+    def status(self) -> int:
+        return self.problem.status if self.problem else 200
 
 
 def find_place(request: Request, session: Session, form: Form) -> Finding:
@@ -111,7 +119,7 @@ def read_selection(request: Request, form: Form) -> Selection:
 
 
 def select_near(request: Request, session: Session, form: Form) -> tuple[Selection, Finding]:
-    """The whole selection. An unknown place selects nothing: look at `finding.unknown`."""
+    """The whole selection. An unknown place selects nothing: look at `finding.problem`."""
     selection = read_selection(request, form)
     finding = find_place(request, session, form)
     within = read_within(request, form, DEFAULT_WITHIN)

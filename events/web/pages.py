@@ -42,7 +42,7 @@ def subscribe(request: Request, session: Session) -> Response:
         "pages/subscribe.html",
         form=form,
         finding=finding,
-        sentence=finding.unknown.message if finding.unknown else None,
+        sentence=finding.sentence,
         subscribe=subscribe_links(request, "/events.ics", canonical_query(request, selection)),
     )
 

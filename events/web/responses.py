@@ -107,7 +107,8 @@ def on_error(request: Request, error: Exception) -> Response:
                     say("We cannot reach our records at the moment. Nothing was changed; please try again.")
                 ),
             )
-    log.exception("unexpected error at %s", request.scope["path"], exc_info=error)
+    # A path may hold a sign-in token: its first part tells enough.
+    log.exception("unexpected error at /%s", request.scope["path"].split("/")[1], exc_info=error)
     return answer_to(
         request, _Unexpected(say("Something went wrong on our side. We have written down what happened."))
     )

@@ -25,6 +25,16 @@ SESSION_COOKIE = "session"
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPerson:
+    """Who is signed in, for templates: good also after a transaction was rolled back."""
+
+    email: str
+    name: str
+    is_organizer: bool
+    is_admin: bool
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     settings: Settings
     database: Database

@@ -34,7 +34,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: ob
     state = state_of(request)
     spoken = language_of(request)
     path: str = request.scope["path"]
-    person = getattr(request.state, "person", None)
+    person = getattr(request.state, "shown_person", None)
     shared = {
         "path": path,
         "canonical": state.settings.public_url + prefixed(spoken.code, path),
@@ -48,13 +48,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: ob
             }
             for code, other in state.languages.items()
         ],
-        "person": person
-        and {
-            "email": person.email,
-            "name": person.name,
-            "is_admin": person.is_admin,
-            "is_organizer": request.state.is_organizer,
-        },
+        "person": person,
         "notice": None,
     }
     response = HTMLResponse(state.templates.render(spoken.code, name, shared | context), status_code)
