@@ -13,7 +13,7 @@ from sqlmodel import Session, col, select
 
 from ..branches.drafts import slug_for
 from ..branches.models import Branch
-from ..errors import Conflict, NotFound, say
+from ..errors import NotFound, say
 from ..language import language
 from ..places.geo import Point
 from ..places.naming import fold
@@ -90,14 +90,6 @@ def revise(
     _fill(event, draft, hosts[0])
     _relate(session, event, draft, hosts)
     save(session, event, publishing, now)
-
-
-def check_revision(event: Event, seen: int) -> None:
-    """Raises Conflict when somebody saved the event after the page was opened."""
-    if event.revision != seen:
-        raise Conflict(
-            say("Somebody else changed this event while you were editing it. Have a look at it as it is now.")
-        )
 
 
 def change_date(

@@ -117,6 +117,7 @@ def _form_page(
     faults: Mapping[str, Message],
     event: Event | None,
     draft: EventDraft | None,
+    theirs: Form | None = None,
 ) -> Response:
     spoken = language_of(request)
     return render(
@@ -127,6 +128,7 @@ def _form_page(
         event=event,
         branch_options=[(b.slug, b.name) for b in permissions.branches(session, person_of(request))],
         preview=_preview(request, draft) if draft else None,
+        theirs=theirs,
         repeats=repeat_choice(form),
         topic_options=[(topic.name, topic.name) for topic in queries.topics_in_use(session)],
         chosen_topics=form.all("topics"),
@@ -175,13 +177,26 @@ def preview_change(request: Request, session: Session, form: Form) -> Response:
 def change(request: Request, session: Session, form: Form) -> Response:
     event = _mine(request, session)
     owner = _owner(request, session, form)
-    store.check_revision(event, int(form["revision"]) if form["revision"].isdigit() else -1)
+    if form["revision"] != str(event.revision):
+        return _conflict(request, session, event, form)
     kept = {"state": event.state, "reason": event.cancelled_reason, "exdates": tuple(event.exdates)}
     if event.state == State.DRAFT:
         kept["state"] = _state(form)
     hosts = [owner, *(host for host in store.tell(session, event).hosts[1:] if host.id != owner.id)]
     store.revise(session, event, draft_of(form, owner, kept), hosts, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
+
+
+def _conflict(request: Request, session: Session, event: Event, form: Form) -> Response:
+    """Somebody saved after this page was opened: their text beside what was typed, and nothing is overwritten.
+
+    The form now carries the newest revision, so that saving again is a decision.
+    """
+    theirs = _filled(session, event)
+    mine = Form([*(item for item in form.items() if item[0] != "revision"), ("revision", str(event.revision))])
+    response = _form_page(request, session, mine, NO_FAULTS, event, None, theirs=theirs)
+    response.status_code = 409
+    return response
 
 
 class CancellationDraft(Draft):

@@ -4,14 +4,14 @@ import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from events.web.endpoints import ADMIN, ANYBODY, ORGANIZER, SIGNED_IN, Read, Write
+from events.web.endpoints import ADMIN, ANYBODY, ORGANIZER, SIGNED_IN, Read, Who, Write
 from events.web.routes import routes
 from tests.conftest import Cast
 
 PUBLIC_FUNCTIONS = {"static", "healthz", "robots", "change_password_address"}
 
 
-def declared() -> list[tuple[str, str, object]]:
+def declared() -> list[tuple[str, str, Who]]:
     """(path, method, who) of each route; a route that does not say who may use it fails here."""
     found = []
     for route in routes:
