@@ -3,14 +3,13 @@
 import re
 from datetime import datetime
 
-from icalendar import Calendar
 from starlette.testclient import TestClient
 
 from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.models import Event
 from events.db import Database
-from tests.calendars.test_feeds import weekly
+from tests.calendars.test_feeds import Subscriber, weekly
 from tests.conftest import NOW, Cast
 
 TUESDAY = {
@@ -58,7 +57,7 @@ def test_ana_posts_a_series_that_appears_on_pages_and_in_the_feed(
     assert "Tool night" in ben.get("/branches/alder").text
     page = ben.get(f"/events/{number}").text
     assert "<strong>anything</strong>" in page and "Every second Tuesday" in page and "Step-free" in page
-    [event] = Calendar.from_ical(ben.get("/branches/alder.ics").content).walk("VEVENT")
+    [event] = Subscriber(ben, "/branches/alder.ics").events()
     assert event["RRULE"].to_ical() == b"FREQ=WEEKLY;INTERVAL=2;BYDAY=TU"
     assert sorted(str(topic) for topic in event["CATEGORIES"].cats) == ["Bikes", "Repair"]
 
@@ -121,7 +120,7 @@ def test_ana_changes_one_date_and_cancels_another(ana: TestClient, ben: TestClie
     assert ana.post(f"/organize/events/{number}/dates/{keys[1]}", data=cancelled).status_code == 303
     text = ben.get("/branches/alder").text
     assert "Moved from Tuesday, December 8" in text and "Holidays." in text
-    series, first, second = Calendar.from_ical(ben.get("/branches/alder.ics").content).walk("VEVENT")
+    series, first, second = Subscriber(ben, "/branches/alder.ics").events()
     assert first["DTSTART"].dt.replace(tzinfo=None) == datetime(2026, 12, 10, 18)
     assert str(second["STATUS"]) == "CANCELLED" and str(series["STATUS"]) == "CONFIRMED"
 
