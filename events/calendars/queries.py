@@ -223,11 +223,11 @@ def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
 def of_branches(
     session: Session, branch_ids: sa.Select[tuple[int]], states: Sequence[str]
 ) -> Sequence[Event]:
-    """What organizers see: events their branches own, drafts included, newest changes first."""
+    """What organizers see: events their branches own, drafts included, by their first date."""
     query = select(Event).where(
         col(Event.branch_id).in_(branch_ids), col(Event.state).in_(states), col(Event.deleted_at).is_(None)
     )
-    return session.exec(query.order_by(col(Event.modified_at).desc(), col(Event.id)).limit(200)).all()
+    return session.exec(query.order_by(col(Event.begins_at), col(Event.id)).limit(500)).all()
 
 
 def _branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:

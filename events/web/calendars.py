@@ -30,7 +30,8 @@ from .templating import link, render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
 
 DATES_SHOWN = 10
-MONTH_EVENTS = 1000
+MONTH_EVENTS = 2000
+MOST_OF_A_DAY = 5
 
 
 def listing(request: Request, session: Session) -> Response:
@@ -162,6 +163,12 @@ def month(request: Request, session: Session) -> Response:
         weeks=weeks,
         weekdays=[language_of(request).weekday(day.weekday()) for day in weeks[0]],
         days={day.day: day.events for day in by_day(request, rows, selection.near)},
+        most=MOST_OF_A_DAY,
+        day_hrefs={
+            day: link(language_of(request).code, "/events", {**filters, "from": day, "to": day})
+            for week in weeks
+            for day in week
+        },
         today=now().date(),
         previous=_month_link(request, date(year, number, 1) - timedelta(days=1), filters),
         following=_month_link(request, date(year, number, 28) + timedelta(days=4), filters),
