@@ -52,7 +52,10 @@ class Worker:
         self._stop.set()
 
     def deliver_mails(self) -> int:
-        """Claims, commits, sends, marks."""
+        """Claims, commits, sends, marks; returns how many there were."""
+        with self.database.reading() as session:
+            if not outbox.is_due(session, _now()):
+                return 0
         with self.database.writing() as session:
             claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now())]
         for mail_id, mail in claimed:
@@ -73,6 +76,9 @@ class Worker:
         return len(claimed)
 
     def refresh_events(self) -> int:
+        with self.database.reading() as session:
+            if not store.needs_refresh(session, self.publishing, _now()):
+                return 0
         with self.database.writing() as session:
             return store.refresh(session, self.publishing, _now(), most=50)
 

@@ -113,12 +113,16 @@ def _places(header: list[str], mapping: Mapping[str, str]) -> dict[str, tuple[in
         for ours, theirs in mapping.items()
     }
     for column in COLUMNS:
-        own = [place for place, name in enumerate(header) if name.lower() == column]
+        own = [place for place, name in enumerate(header) if name == column]
         if column in places or not own:
             continue
         if len(own) > 1:
             raise Unreadable(say("The file has the column “%(column)s” more than once.", column=column))
         places[column] = (own[0],)
+    if ("latitude" in places) != ("longitude" in places):
+        raise Unreadable(
+            say("The file has only one of the columns “latitude” and “longitude”: both are needed.")
+        )
     if "name" not in places:
         raise Unreadable(
             say("The file has no column “name”. Its columns are: %(columns)s.", columns=_listed(header))
@@ -131,9 +135,7 @@ def _named(header: list[str], theirs: str) -> list[str]:
 
 
 def _place(header: list[str], name: str) -> int:
-    exact = [place for place, found in enumerate(header) if found == name.strip()]
-    alike = [place for place, found in enumerate(header) if found.lower() == name.strip().lower()]
-    if not alike:
+    if name.strip() not in header:
         raise Unreadable(
             say(
                 "The file has no column “%(column)s”. Its columns are: %(columns)s.",
@@ -141,7 +143,7 @@ def _place(header: list[str], name: str) -> int:
                 columns=_listed(header),
             )
         )
-    return (exact or alike)[0]
+    return header.index(name.strip())
 
 
 def _unknown(header: list[str], places: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -160,6 +160,23 @@ def refresh(session: Session, publishing: Publishing, now: datetime, most: int =
 
     Returns how many there were (at most `most`): call again until it is 0.
     """
+    events = session.exec(
+        select(Event).where(_is_stale(publishing, now)).order_by(col(Event.id)).limit(most)
+    ).all()
+    for event in events:
+        owner = session.get_one(Branch, event.branch_id)
+        if not event.venue_name:
+            event.stand_at(owner.point if event.attendance != Attendance.ONLINE else None)
+        save(session, event, publishing, now)
+    return len(events)
+
+
+def needs_refresh(session: Session, publishing: Publishing, now: datetime) -> bool:
+    """Whether `refresh` would find anything: a look that takes no lock."""
+    return session.exec(select(Event.id).where(_is_stale(publishing, now)).limit(1)).first() is not None
+
+
+def _is_stale(publishing: Publishing, now: datetime) -> sa.ColumnElement[bool]:
     stale_text = (
         sa.select(col(Rendered.event_id)).where(col(Rendered.made_for) != made_for(publishing)).distinct()
     )
@@ -170,14 +187,7 @@ def refresh(session: Session, publishing: Publishing, now: datetime, most: int =
         .where(col(Branch.updated_at) > col(Event.derived_at))
     )
     near_the_end = col(Event.known_until) < now + HORIZON - timedelta(days=30)
-    due = sa.or_(col(Event.id).in_(stale_text), col(Event.id).in_(moved_branch), near_the_end)
-    events = session.exec(select(Event).where(due).order_by(col(Event.id)).limit(most)).all()
-    for event in events:
-        owner = session.get_one(Branch, event.branch_id)
-        if not event.venue_name:
-            event.stand_at(owner.point if event.attendance != Attendance.ONLINE else None)
-        save(session, event, publishing, now)
-    return len(events)
+    return sa.or_(col(Event.id).in_(stale_text), col(Event.id).in_(moved_branch), near_the_end)
 
 
 def move_revision(session: Session, now: datetime) -> None:

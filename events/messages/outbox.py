@@ -40,10 +40,27 @@ def put(
     return mail
 
 
+def is_due(session: Session, now: datetime) -> bool:
+    """Whether there is anything to claim: a look that takes no lock."""
+    return session.connection().execute(_due(now).limit(1)).first() is not None
+
+
 def claim(session: Session, now: datetime, most: int = 5) -> Sequence[OutgoingMail]:
     """Leases the mails that are due, by one conditional UPDATE: no other worker has them during LEASE."""
     table = table_of(OutgoingMail)
-    due = (
+    lease = (
+        sa.update(table)
+        .where(table.c.id.in_(_due(now).limit(most).with_for_update(skip_locked=True)))
+        .values(leased_until=now + LEASE, attempts=table.c.attempts + 1)
+        .returning(table.c.id)
+    )
+    ids = session.connection().execute(lease).scalars().all()
+    return session.exec(select(OutgoingMail).where(col(OutgoingMail.id).in_(ids)).order_by("id")).all()
+
+
+def _due(now: datetime) -> sa.Select[tuple[int]]:
+    table = table_of(OutgoingMail)
+    return (
         sa.select(table.c.id)
         .where(
             table.c.sent_at.is_(None),
@@ -52,17 +69,7 @@ def claim(session: Session, now: datetime, most: int = 5) -> Sequence[OutgoingMa
             sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now),
         )
         .order_by(table.c.run_at, table.c.id)
-        .limit(most)
-        .with_for_update(skip_locked=True)
     )
-    lease = (
-        sa.update(table)
-        .where(table.c.id.in_(due))
-        .values(leased_until=now + LEASE, attempts=table.c.attempts + 1)
-        .returning(table.c.id)
-    )
-    ids = session.connection().execute(lease).scalars().all()
-    return session.exec(select(OutgoingMail).where(col(OutgoingMail.id).in_(ids)).order_by("id")).all()
 
 
 def as_mail(row: OutgoingMail) -> Mail:

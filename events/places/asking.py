@@ -1,4 +1,4 @@
-"""What was typed, taken apart: possible postal codes and names in it, and the countries to try them in. Pure."""
+"""What was typed, taken apart: possible codes and names in it, and the countries to try them in. Pure."""
 
 import re
 import unicodedata
@@ -50,7 +50,7 @@ def said_country(code: str | None) -> str | None:
 def precision_of(pair: str) -> float:
     """Kilometres that the last decimal of typed coordinates stands for, halved."""
     decimals = max(len(fraction) for fraction in re.findall(r"\.(\d*)|$", pair))
-    return round(max(55.0 / 10**decimals, 0.001), 3)
+    return round(max(55.0 * 0.1**decimals, 0.001), 3)
 
 
 def code_guesses(text: str) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ from .naming import (
     fold,
     home,
     is_military,
+    postal_home,
     postal_key,
 )
 from .packages import Packages, PostalRow, download
@@ -305,8 +306,8 @@ def _stage(database: sqlite3.Connection, rows: Iterable[PostalRow]) -> None:
 
 
 def _staged(row: PostalRow) -> tuple[object, ...]:
-    country, region = home(row.country), US_TERRITORIES.get(row.country, row.region)
     key, point = postal_key(row.country, row.code), (row.latitude, row.longitude)
+    country, region = postal_home(row.country, key), US_TERRITORIES.get(row.country, row.region)
     if country == "US" and is_military(row.place):
         point, region = (None, None), ""
     return country, key, row.code, *point, row.place, region, row.accuracy

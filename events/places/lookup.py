@@ -1,4 +1,4 @@
-"""What a visitor may have meant: coordinates, a postal code, a place. Answered from one file, without a socket.
+"""What a visitor may have meant: coordinates, a postal code, a place. Read from one file, without a socket.
 
 Nothing typed is logged, here or by what calls this: an `UnknownPlace` is an answer, not an incident.
 """
@@ -25,7 +25,7 @@ from .asking import (
 from .centres import centre
 from .gazetteer import is_usable, read_only
 from .geo import Point, great_circle
-from .naming import ENVELOPE_LETTERS, country_name, fold, home, listed_forms, parts
+from .naming import ENVELOPE_LETTERS, code_key, country_name, fold, home, listed_forms, parts
 from .packages import PostalRow
 
 Kind = Literal["coordinates", "postal_code", "place", "branch"]
@@ -36,11 +36,11 @@ SAME_TOWN_KM = 25.0
 NEAR_KM = 60.0  # a code and a town that are typed together lie this close
 PEOPLE_PER_KM2 = 2500  # of a town: its population tells how far from its middle an address may be
 KNOWN_KM = 5.0
-# A village in a wanted country may mean more than a metropolis elsewhere; a name is not a code, so wanting is
-# a weight and not an order: a site in the US, Spain and Mexico has visitors who type Madrid and mean Spain.
+# A name is not a code: wanted countries weigh more, and are not simply first. Visitors of a site in the US,
+# Mexico and Spain who type Madrid mean Spain's, not Iowa's. Names that a place has besides weigh less too.
 WEIGHT_OF_RANK = 0.2
 LEAST_WEIGHT = 0.005
-UNWANTED_WEIGHT = 0.001
+WEIGHT_OF_OTHER_NAME = 0.2
 
 CODES = """
 SELECT postal.code, postal.country, latitude, longitude, place, region, precision_km, coalesce(population, 0)
@@ -80,7 +80,7 @@ class KnownPlace:
 
 
 class UnknownPlace(BranchlineError):
-    """Well formed and not known: an answer like others (status 200), with the same text `elsewhere`, if any."""
+    """Well formed and not known: an answer like others (status 200), with what it is `elsewhere`, if anything."""
 
     status = 200
 
@@ -102,10 +102,11 @@ class Hit(NamedTuple):
     population: int  # of the place, or of the code's country
     timezone: str | None = None
     admin1: str = ""
+    besides: bool = False  # the place has another name in the first place
 
 
 class Gazetteer:
-    """The place directory at `path`. Threads share it: each has a connection, renewed when the file is replaced."""
+    """The place directory at `path`. Threads may share it; a new file at the path is noticed at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -131,8 +132,8 @@ class Gazetteer:
     ) -> list[Interpretation]:
         """What `text` may mean, the likeliest first: never empty.
 
-        `country` was said and comes first, `prefer` is `country_order(…)`, `locale` names the countries. `known`
-        is called when the directory has no answer. Raises Unreadable, InvalidCoordinates and UnknownPlace.
+        `country` was said and comes first, `prefer` is `country_order(…)`, `locale` names the countries.
+        `known` is called when the directory has no answer. Raises Unreadable, InvalidCoordinates and UnknownPlace.
         """
         typed, said = cleaned(text), said_country(country)
         if Point.looks_like(typed):
@@ -205,13 +206,11 @@ class _Search:
             hits = self._places_of(name)
             for part in within:
                 countries, regions = self._areas(part)
-                hits = [
-                    hit for hit in hits if hit.country in countries or (hit.country, hit.admin1) in regions
-                ]
+                hits = [at for at in hits if at.country in countries or (at.country, at.admin1) in regions]
             if hits:
-                return _one_of_each_town(hits, name), []
-        name, *within = name_parts(typed)
-        return [], _one_of_each_town(self._places_of(name), name) if within else []
+                return hits, []
+        first, *others = name_parts(typed)
+        return [], self._places_of(first) if others else []
 
     def _codes_of(self, key: str) -> Iterator[Hit]:
         """Of each country the code itself, else the listed form of the full one, else what FR-75001 means."""
@@ -257,22 +256,8 @@ class _Search:
             if hit.point and any(great_circle(hit.point, town).km < NEAR_KM for town in towns)
         ]
 
-    def _places_of(self, name: str) -> list[Hit]:
-        return [
-            Hit(
-                "place",
-                (found, region),
-                country,
-                Point(latitude, longitude),
-                _town_km(population),
-                population,
-                timezone,
-                admin1,
-            )
-            for found, country, admin1, latitude, longitude, population, timezone, region in self.database.execute(
-                PLACES, (name,)
-            )
-        ]
+    def _places_of(self, key: str) -> list[Hit]:
+        return [_place(key, *row) for row in self.database.execute(PLACES, (key,))]
 
     def _areas(self, key: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
         """Countries and (country, region) of that name or letters; D.C. is folded to two letters."""
@@ -291,7 +276,7 @@ def _among(typed: str, known: Iterable[KnownPlace]) -> list[Hit]:
     for place in known:
         country, at = home(place.country), (place.point.latitude, place.point.longitude)
         row = PostalRow(country, place.postal_code, *at, place.city, place.region)
-        if codes & _forms("".join(place.postal_code.upper().split())):
+        if codes & _forms(code_key(place.postal_code)):
             by_code.setdefault((country,), []).append(row)
         areas = {fold(place.region), fold(country), fold(country_name(country))}
         if any(name == fold(place.city) and areas.issuperset(within) for name, within in names):
@@ -311,20 +296,21 @@ def _hit_of(kind: Kind, rows: Sequence[PostalRow]) -> Hit:
     return Hit(kind, names, row.country, point, max(spread.km, KNOWN_KM), len(rows))
 
 
-def _one_of_each_town(hits: Sequence[Hit], name: str) -> list[Hit]:
-    """Without places that bear the name only besides, close to one that is larger (City of London)."""
-    kept: list[Hit] = []
-    for hit in hits:
-        besides = fold(hit.names[0]) != name
-        if not (besides and any(_same_town(hit, larger) for larger in kept)):
-            kept.append(hit)
-    return kept
-
-
-def _same_town(hit: Hit, other: Hit) -> bool:
-    if hit.country != other.country or hit.point is None or other.point is None:
-        return False
-    return great_circle(hit.point, other.point).km < SAME_TOWN_KM
+def _place(
+    key: str,
+    name: str,
+    country: str,
+    admin1: str,
+    latitude: float,
+    longitude: float,
+    people: int,
+    timezone: str,
+    region: str,
+) -> Hit:
+    """From a row of PLACES."""
+    besides = name.casefold() != key and fold(name) != key
+    point, reach = Point(latitude, longitude), _town_km(people)
+    return Hit("place", (name, region), country, point, reach, people, timezone, admin1, besides)
 
 
 def _town_km(population: int) -> float:
@@ -337,14 +323,28 @@ def _ranked(hits: Sequence[Hit], said: str | None, prefer: Sequence[str]) -> lis
     first = parts(said) if said else frozenset()
 
     def order(hit: Hit) -> tuple[float, ...]:
-        rank = ranks.get(hit.country, len(prefer))
+        rank = ranks.get(hit.country)
         if hit.kind == "postal_code":
-            return hit.country not in first, rank, hit.point is None, -hit.population
-        weight = max(WEIGHT_OF_RANK**rank, LEAST_WEIGHT) if hit.country in ranks else UNWANTED_WEIGHT
+            tried = len(prefer) if rank is None else rank
+            return hit.country not in first, tried, hit.point is None, -hit.population
+        weight = LEAST_WEIGHT if rank is None else max(WEIGHT_OF_RANK**rank, LEAST_WEIGHT)
+        weight *= WEIGHT_OF_OTHER_NAME if hit.besides else 1
         return hit.country not in first, -weight * max(hit.population, 1)
 
-    ordered = sorted(hits, key=order)
-    return ordered if ordered and ordered[0].kind == "postal_code" else ordered[:MOST_PLACES]
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=order):
+        if hit.kind == "place" and len(kept) == MOST_PLACES:
+            break
+        if not (hit.besides and any(_same_town(hit, better) for better in kept)):
+            kept.append(hit)
+    return kept
+
+
+def _same_town(hit: Hit, other: Hit) -> bool:
+    """The City of London is called London too."""
+    if hit.country != other.country or hit.point is None or other.point is None:
+        return False
+    return great_circle(hit.point, other.point).km < SAME_TOWN_KM
 
 
 def _told(hit: Hit, locale: str) -> Interpretation:
@@ -362,7 +362,7 @@ def _sorry(typed: str, reason: Reason) -> Message:
     match reason:
         case "code":
             return say(
-                "We do not know the postal code “%(typed)s”. Look for a slip in it, or type the name of a town.",
+                "We do not know the postal code “%(typed)s”. Look for a slip in it, or type a town.",
                 typed=typed,
             )
         case "place":

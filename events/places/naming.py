@@ -24,6 +24,8 @@ PARTS = {
     "GB": ("GG", "IM", "JE"),
     "NO": ("SJ",),
 }
+# GeoNames lists their outward codes under the United Kingdom too.
+CROWN_DEPENDENCIES = {"GY": "GG", "IM": "IM", "JE": "JE"}
 # Letters that stand before a postal code on envelopes: not ISO 3166 (CEPT, from the days of car plates).
 ENVELOPE_LETTERS = {"A": "AT", "B": "BE", "D": "DE", "E": "ES", "F": "FR", "FL": "LI", "I": "IT", "L": "LU"}
 # Codes of these countries are often listed, and often not written, with letters of their own in front.
@@ -95,6 +97,11 @@ def postal_key(country: str, code: str) -> str:
     key = code_key(_CEDEX.sub("", code.upper()))
     number = key.removeprefix(OWN_LETTERS.get(country, ""))
     return number if number.isdigit() else key
+
+
+def postal_home(country: str, key: str) -> str:
+    """The country that a code with this key is listed under."""
+    return CROWN_DEPENDENCIES.get(key[:2], country) if country == "GB" else home(country)
 
 
 def listed_forms(key: str) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -193,7 +193,9 @@ def _conflict(request: Request, session: Session, event: Event, form: Form) -> R
     The form now carries the newest revision, so that saving again is a decision.
     """
     theirs = _filled(session, event)
-    mine = Form([*(item for item in form.items() if item[0] != "revision"), ("revision", str(event.revision))])
+    mine = Form(
+        [*(item for item in form.items() if item[0] != "revision"), ("revision", str(event.revision))]
+    )
     response = _form_page(request, session, mine, NO_FAULTS, event, None, theirs=theirs)
     response.status_code = 409
     return response
