@@ -6,6 +6,8 @@ line break in a Subject becomes a Bcc when the message is read again. Both are t
 the names of the headers are checked after serialising.
 """
 
+import asyncio
+import contextlib
 import re
 import ssl
 import unicodedata
@@ -14,19 +16,28 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from .config import Settings
 
-SMTP_TIMEOUT_S = 30
+STEP_WITHIN_S = 30  # each word of the conversation with the server
+SEND_WITHIN_S = 60  # all of it; the outbox leases a mail for longer
+GOODBYE_WITHIN_S = 2
+# RFC 4954 6: what these refuse is our credentials, not the mail.
+SIGN_IN_CODES = {530, 534, 535, 538}
 OUR_HEADERS = {
     "from", "to", "reply-to", "subject", "date", "message-id", "auto-submitted",
     "mime-version", "content-type", "content-transfer-encoding",
 }  # fmt: skip
+
+# RFC 5322 3.2.3 `atext` and dots, wherever they stand: some providers gave out names that end in one.
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
+_DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Mail:
 
 
 class Undeliverable(Exception):
-    """The server refused for good (5xx): sending again would be refused again."""
+    """It cannot be written, or the server refused it for good (5xx): sending again would be refused again."""
 
 
 class NotNow(Exception):
@@ -49,17 +60,21 @@ class NotNow(Exception):
 
 def one_line(text: str) -> str:
     """Text that is safe in a header: no control characters, no encoded words."""
-    flat = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char for char in text)
+    flat = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text)
     return re.sub(r"\s+", " ", flat.replace("=?", "= ?")).strip()
 
 
 def composed(mail: Mail, sender: str, organisation: str) -> EmailMessage:
-    """The message with our From, whatever the visitor typed. Raises ValueError if a header slipped in."""
+    """The message with our From, whatever the visitor typed. Raises Undeliverable if it cannot be written.
+
+    A Reply-To that cannot be written is left out: the message matters more, and its text has the address.
+    """
     message = EmailMessage(policy=SMTP)
     message["From"] = _address(sender, organisation)
     message["To"] = _address(mail.recipient)
     if mail.reply_to:
-        message["Reply-To"] = _address(mail.reply_to)
+        with contextlib.suppress(Undeliverable):
+            message["Reply-To"] = _address(mail.reply_to)
     message["Subject"] = one_line(mail.subject)
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = mail.message_id
@@ -70,8 +85,17 @@ def composed(mail: Mail, sender: str, organisation: str) -> EmailMessage:
 
 
 def _address(text: str, display_name: str = "") -> Address:
-    _, address = parseaddr(one_line(text))
-    local, _, domain = address.rpartition("@")
+    """One plain address, its domain in ASCII (IDNA). Raises Undeliverable for anything else.
+
+    Python writes a name that is not ASCII as an encoded word, which no server takes for an address.
+    """
+    local, _, domain = text.strip().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise Undeliverable(f"not an address that mail can be sent to: {text!r}") from error
+    if not _LOCAL_PART.fullmatch(local) or "=?" in local or not _DOMAIN.fullmatch(domain):
+        raise Undeliverable(f"not an address that mail can be sent to: {text!r}")
     return Address(one_line(display_name), local, domain)
 
 
@@ -79,38 +103,52 @@ def _check_headers(message: EmailMessage) -> None:
     head = message.as_bytes().split(b"\r\n\r\n", 1)[0].decode("ascii", "replace")
     names = [line.split(":", 1)[0].lower() for line in head.split("\r\n") if line[:1] not in (" ", "\t")]
     if len(names) != len(set(names)) or not set(names) <= OUR_HEADERS:
-        raise ValueError(f"unexpected headers: {sorted(set(names) - OUR_HEADERS)}")
+        raise Undeliverable(f"unexpected headers: {sorted(set(names) - OUR_HEADERS)}")
 
 
 async def deliver(message: EmailMessage, settings: Settings) -> None:
     """Hands the message on. Raises Undeliverable or NotNow."""
-    if settings.smtp_url is None:
-        _write(message, settings.mail_dir)
-        return
-    url = urlsplit(settings.smtp_url)
     try:
-        await aiosmtplib.send(
-            message,
-            hostname=url.hostname,
-            port=url.port or (465 if url.scheme == "smtps" else 25),
-            username=unquote(url.username) if url.username else None,
-            password=unquote(url.password) if url.password else None,
-            use_tls=url.scheme == "smtps",
-            tls_context=ssl.create_default_context() if url.scheme == "smtps" else None,
-            timeout=SMTP_TIMEOUT_S,
-        )
+        if settings.smtp_url is None:
+            _write(message, settings.mail_dir)
+        else:
+            await _hand_over(message, settings.smtp_url)
     except aiosmtplib.SMTPRecipientsRefused as error:
-        _raise_by_code(error.recipients[0].code, error.recipients[0].message)
+        _raise_by_code(error.recipients[0])
+    except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
+        raise NotNow(f"{error.code} {error.message}") from error
     except aiosmtplib.SMTPResponseException as error:
-        _raise_by_code(error.code, error.message)
+        _raise_by_code(error)
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise NotNow(str(error)) from error
+        raise NotNow(str(error) or type(error).__name__) from error
 
 
-def _raise_by_code(code: int, text: str) -> None:
-    if 500 <= code < 600:
-        raise Undeliverable(f"{code} {text}")
-    raise NotNow(f"{code} {text}")
+async def _hand_over(message: EmailMessage, smtp_url: str) -> None:
+    """Returns once the server has taken the message; that it then hangs up badly does not matter."""
+    url = urlsplit(smtp_url)
+    client = aiosmtplib.SMTP(
+        hostname=url.hostname,
+        port=url.port or (465 if url.scheme == "smtps" else 25),
+        username=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+        use_tls=url.scheme == "smtps",
+        tls_context=ssl.create_default_context() if url.scheme == "smtps" else None,
+        timeout=STEP_WITHIN_S,
+    )
+    try:
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await client.connect()
+            await client.send_message(message)
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=GOODBYE_WITHIN_S)
+    finally:
+        client.close()
+
+
+def _raise_by_code(error: aiosmtplib.SMTPResponseException) -> NoReturn:
+    if 500 <= error.code < 600 and error.code not in SIGN_IN_CODES:
+        raise Undeliverable(f"{error.code} {error.message}") from error
+    raise NotNow(f"{error.code} {error.message}") from error
 
 
 def _write(message: EmailMessage, directory: Path) -> None:

@@ -66,7 +66,7 @@ class Worker:
                 log.info("mail %s: not now", mail_id)
                 with self.database.writing() as session:
                     outbox.put_back(session, mail_id, str(error), _now())
-            except (Undeliverable, ValueError) as error:
+            except Undeliverable as error:
                 log.warning("mail %s cannot be delivered", mail_id)
                 with self.database.writing() as session:
                     outbox.mark_failed(session, mail_id, str(error), _now())

@@ -11,7 +11,7 @@ from ..drafts import zone_names
 from ..errors import Message, Unreadable, say
 from ..places.geo import Point
 from ..places.lookup import Gazetteer, Interpretation, Kind, UnknownPlace
-from ..places.naming import home, parts
+from ..places.naming import REGION_LETTERS, home, parts
 from .drafts import Accuracy, BranchDraft
 from .models import Branch, LocationType
 
@@ -19,6 +19,8 @@ UNKNOWN_ZONE = "UTC"
 ADDRESS = ("location_type", "city", "state_province", "postal_code", "country")
 # Where a branch's zone is looked for when its point lies in the sea: some 10, then 30 km around it.
 AROUND_DEGREES = (0.1, 0.3)
+# Here the gazetteer knows all states and their letters: a town that it knows only in another state is not meant.
+STATES_ARE_KNOWN = frozenset({"US", *REGION_LETTERS})
 
 
 class Locator:
@@ -77,7 +79,9 @@ class Locator:
         if not branch.state_province or not towns:
             return towns[0] if towns else None
         in_state = self._readings("place", f"{branch.city}, {branch.state_province}", branch.country)
-        return in_state[0] if in_state else towns[0] if len(towns) == 1 else None
+        if in_state:
+            return in_state[0]
+        return towns[0] if len(towns) == 1 and home(branch.country) not in STATES_ARE_KNOWN else None
 
     def _readings(self, kind: Kind, text: str, country: str) -> list[Interpretation]:
         """What the text means in that country, and as that kind of thing; an odd text means nothing."""

@@ -16,7 +16,7 @@ from ..db import table_of
 from ..mail import Mail
 from .models import ContactMessage, OutgoingMail
 
-LEASE = timedelta(seconds=90)  # longer than mail.SMTP_TIMEOUT_S; after a crash a mail waits this long
+LEASE = timedelta(seconds=90)  # longer than mail.SEND_WITHIN_S; after a crash a mail waits this long
 GIVE_UP_AFTER = timedelta(hours=48)
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(hours=2)

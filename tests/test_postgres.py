@@ -1,18 +1,14 @@
-"""What the other tests stand on: the throw-away server and the browser."""
+"""What the other tests stand on: the throw-away server."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from playwright.sync_api import sync_playwright
 from sqlalchemy import create_engine, make_url, text
 
-from tests.chromium import launch
 from tests.postgres import find_binaries, postgres
 
 OWNER = """
@@ -56,27 +52,3 @@ def test_a_killed_test_run_leaves_no_server_behind() -> None:
     owner = subprocess.run([sys.executable, "-c", OWNER], cwd=root, capture_output=True, text=True)
     folder = socket_of(owner.stdout.strip()).parent
     assert soon(lambda: not folder.exists())
-
-
-class Page(SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<title>Here</title><img src='http://elsewhere.example/'>")
-
-    def log_message(self, format: str, *values: object) -> None:
-        """Quiet."""
-
-
-def test_chromium_opens_a_page_here_and_knows_no_other_host() -> None:
-    refused: list[str] = []
-    with ThreadingHTTPServer(("localhost", 0), Page) as server, sync_playwright() as playwright:
-        Thread(target=server.serve_forever, daemon=True).start()
-        with launch(playwright) as browser:
-            page = browser.new_page()
-            page.on("requestfailed", lambda request: refused.append(request.url))
-            page.goto(f"http://localhost:{server.server_port}/")
-            assert page.title() == "Here"
-        server.shutdown()
-    assert refused == ["http://elsewhere.example/"]
