@@ -100,7 +100,7 @@ def _demo_places(settings: Settings) -> None:
         return
     print("Building the directory of places (once, about a minute) …", flush=True)
     try:
-        gazetteer.build(settings.gazetteer, progress=True)
+        gazetteer.build(settings.gazetteer, _now(), progress=True)
     except GazetteerUnavailable as error:
         print(f"{error}\nServing with what the branches know.", flush=True)
 
@@ -141,13 +141,17 @@ def _demo_people(settings: Settings, database: Database) -> list[tuple[str, str]
 
 def places_build(settings: Settings, options: argparse.Namespace) -> int:
     gazetteer.build(
-        settings.gazetteer, countries=options.countries, min_population=options.min_population, progress=True
+        settings.gazetteer,
+        _now(),
+        countries=options.countries,
+        min_population=options.min_population,
+        progress=True,
     )
     return 0
 
 
 def places_import(settings: Settings, options: argparse.Namespace) -> int:
-    reports = gazetteer.import_postal(settings.gazetteer, options.files, progress=True)
+    reports = gazetteer.import_postal(settings.gazetteer, options.files, _now(), progress=True)
     for report in reports:
         for refusal in report.refusals:
             print(f"{report.name}: row {refusal.row}: {refusal.reason}", file=sys.stderr)

@@ -1,15 +1,22 @@
 """Settings: one frozen object, read once from an environment and passed on."""
 
+import contextlib
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from .errors import ConfigurationError, say
+from .language import LOCALE_DIR, SOURCE
 
 DEMO_DATABASE = "demo.db"
 
@@ -62,9 +69,9 @@ class Settings:
             base_url=_base_url(read("BRANCHLINE_BASE_URL")),
             name=read("BRANCHLINE_NAME", "Branchline"),
             smtp_url=_smtp_url(read("BRANCHLINE_SMTP_URL")),
-            mail_from=read("BRANCHLINE_MAIL_FROM", "branchline@localhost"),
+            mail_from=_mail_from(read("BRANCHLINE_MAIL_FROM", "branchline@localhost")),
             countries=_words(read("BRANCHLINE_COUNTRIES").upper()),
-            locales=_words(read("BRANCHLINE_LOCALES", "en,es")),
+            locales=_locales(read("BRANCHLINE_LOCALES", "en,es")),
             units=_units(read("BRANCHLINE_UNITS")),
             trusted_proxies=_words(read("BRANCHLINE_TRUSTED_PROXIES")),
             rate_limits=_switch("BRANCHLINE_RATE_LIMITS", read("BRANCHLINE_RATE_LIMITS", "on")),
@@ -93,15 +100,21 @@ def database_url(url: str) -> str:
     """SQLAlchemy's form of the URL, whichever common spelling was used."""
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    if url.startswith(("sqlite:///", "postgresql+psycopg://")):
-        return url
-    raise ConfigurationError(
-        say(
-            "The database URL must begin with sqlite:/// or postgresql://, not %(url)s.",
-            url=url.split("://")[0],
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ConfigurationError(
+            say(
+                "The database URL must begin with sqlite:/// or postgresql://, not %(url)s.",
+                url=url.split("://")[0],
+            )
         )
-    )
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigurationError(
+            say("The database URL must look like postgresql://user:password@host:port/name.")
+        ) from error
+    return url
 
 
 def _usable_directory(path: Path) -> Path:
@@ -120,20 +133,40 @@ def _kept_secret(data_dir: Path) -> str:
     """The key made at the first start; two processes that start together agree on one."""
     path = data_dir / "secret.key"
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        key = secrets.token_urlsafe(32)
-        file.write(key + "\n")
+        if not path.exists():
+            _keep_secret(path)
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(say("The secret key %(path)s cannot be read or made.", path=path)) from error
+    if not key:
+        raise ConfigurationError(say("The secret key %(path)s is empty: remove the file.", path=path))
     return key
+
+
+def _keep_secret(path: Path) -> None:
+    """Written aside and linked, so that nobody reads half of it; whoever links first has made the key."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".secret.", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of a URL with a host, and with a port that is a number if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.hostname and (parts.port is None or parts.port) else None
+    except ValueError:
+        return None
 
 
 def _base_url(url: str) -> str | None:
     if not url:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or parts.path.strip("/") or "@" in parts.netloc:
         raise ConfigurationError(
             say(
                 "BRANCHLINE_BASE_URL must be a scheme and a host, as in https://events.example.org, not %(url)s.",
@@ -146,12 +179,37 @@ def _base_url(url: str) -> str | None:
 def _smtp_url(url: str) -> str | None:
     if not url:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("smtp", "smtps"):
         raise ConfigurationError(
             say("BRANCHLINE_SMTP_URL must look like smtp://user:password@host:port or smtps://host.")
         )
     return url
+
+
+def _mail_from(text: str) -> str:
+    """The plain address: the name beside it is the organisation's."""
+    _, address = parseaddr(text)
+    if not address.isascii() or not re.fullmatch(r"[^\s@]+@[^\s@]+", address):
+        raise ConfigurationError(
+            say("BRANCHLINE_MAIL_FROM must be an address, as in events@example.org, not %(text)s.", text=text)
+        )
+    return address
+
+
+def _locales(text: str) -> tuple[str, ...]:
+    codes = _words(text)
+    known = sorted({SOURCE, *(path.stem for path in LOCALE_DIR.glob("*.po"))})
+    for code in codes:
+        if code not in known:
+            raise ConfigurationError(
+                say(
+                    "BRANCHLINE_LOCALES names %(code)s; there are %(known)s.",
+                    code=code,
+                    known=", ".join(known),
+                )
+            )
+    return codes
 
 
 def _words(text: str) -> tuple[str, ...]:

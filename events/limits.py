@@ -1,8 +1,9 @@
 """How often an address may do something. One table, so that all processes count together.
 
 Forms count every request in the table, in a transaction of their own. Pages and feeds must not write to the
-database on each request: a process counts in memory and draws `STEP` requests at a time from the shared
-count, so an address that stays below STEP a minute causes no more than one write a minute.
+database on each request: a process counts in memory and adds `STEP` requests at a time to the shared count, so
+an address that stays below STEP a minute causes no write at all, nor does one that was refused already. Nobody
+is refused too early; with several processes at most STEP requests more than the limit pass in each.
 """
 
 import hashlib
@@ -54,6 +55,16 @@ _COUNT = sa.text(
 )
 
 
+@dataclass(slots=True)
+class _Pages:
+    """What this process knows of one address in this window."""
+
+    used: int = 0
+    told: int = 0  # of these, how many the shared count has
+    draw_at: int = STEP
+    refused: bool = False
+
+
 class Limiter:
     def __init__(self, database: Database, secret: str, enabled: bool = True) -> None:
         self._database = database
@@ -61,19 +72,12 @@ class Limiter:
         self._enabled = enabled
         self._lock = threading.Lock()
         self._window_end = 0
-        self._used: dict[str, int] = {}
-        self._granted: dict[str, int] = {}
+        self._pages: dict[str, _Pages] = {}
 
     def count(self, limit: Limit, who: str, now: datetime, amount: int = 1) -> None:
         """Counts `amount` requests; raises TooOften once the limit is passed. Writes to the database."""
-        if not self._enabled:
-            return
-        ends_at = limit.window_end(now)
-        values = {"key": self._key(limit, who), "ends_at": ends_at, "amount": amount}
-        with self._database.writing() as session:
-            total = session.connection().execute(_COUNT, values).scalar_one()
-        if total > limit.most:
-            raise TooOften(retry_after=max(1, ends_at - int(now.timestamp())))
+        if self._enabled and self._add(limit, who, now, amount) > limit.most:
+            raise _too_often(limit, now)
 
     def passes(self, limit: Limit, who: str, now: datetime) -> bool:
         """Counts a page in memory. False: the caller must `draw` from the shared count before it answers."""
@@ -82,18 +86,38 @@ class Limiter:
         ends_at = limit.window_end(now)
         with self._lock:
             if ends_at != self._window_end:
-                self._window_end, self._used, self._granted = ends_at, {}, {}
-            self._used[who] = used = self._used.get(who, 0) + 1
-            return used <= self._granted.get(who, STEP - 1)
+                self._window_end, self._pages = ends_at, {}
+            pages = self._pages.setdefault(who, _Pages())
+            pages.used += 1
+            return pages.used < pages.draw_at
 
     def draw(self, limit: Limit, who: str, now: datetime) -> None:
-        """Takes another STEP from the shared count; raises TooOften when it is used up."""
-        self.count(limit, who, now, amount=STEP)
+        """Adds what was used since the last time to the shared count; raises TooOften when it is used up."""
         with self._lock:
-            self._granted[who] = self._granted.get(who, STEP - 1) + STEP
+            pages = self._pages.setdefault(who, _Pages())
+            if pages.refused:
+                raise _too_often(limit, now)
+            amount, pages.told = pages.used - pages.told, pages.used
+        left = limit.most - self._add(limit, who, now, amount)
+        with self._lock:
+            pages.draw_at = max(pages.draw_at, pages.told + min(max(left + 1, 1), STEP))
+            pages.refused = left < 0
+        if pages.refused:
+            raise _too_often(limit, now)
+
+    def _add(self, limit: Limit, who: str, now: datetime, amount: int) -> int:
+        """Adds to the shared count; returns what it is then."""
+        values = {"key": self._key(limit, who), "ends_at": limit.window_end(now), "amount": amount}
+        with self._database.writing() as session:
+            total: int = session.connection().execute(_COUNT, values).scalar_one()
+        return total
 
     def _key(self, limit: Limit, who: str) -> str:
         return hashlib.blake2b(f"{limit.name} {who}".encode(), key=self._secret, digest_size=16).hexdigest()
+
+
+def _too_often(limit: Limit, now: datetime) -> TooOften:
+    return TooOften(retry_after=max(1, limit.window_end(now) - int(now.timestamp())))
 
 
 def forget_past(session: Session, now: datetime) -> None:

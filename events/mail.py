@@ -60,7 +60,9 @@ class NotNow(Exception):
 
 def one_line(text: str) -> str:
     """Text that is safe in a header: no control characters, no encoded words."""
-    flat = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text)
+    flat = "".join(
+        " " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text
+    )
     return re.sub(r"\s+", " ", flat.replace("=?", "= ?")).strip()
 
 

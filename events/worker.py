@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
 
-from . import limits
+from . import limits, migrations
 from .calendars import store
 from .calendars.content import Publishing
 from .config import Settings
 from .db import Database
-from .mail import NotNow, Undeliverable, composed, deliver
+from .mail import Mail, NotNow, Undeliverable, composed, deliver
 from .messages import outbox
 from .people import sign_in
 
@@ -34,46 +34,65 @@ class Worker:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Works until `stop`; the database being away is waited out."""
+        """Works until `stop`; the database being away, or not migrated yet, is waited out."""
         cleaned = float("-inf")
+        ready = False
         while not self._stop.is_set():
+            busy = 0
             try:
-                busy = self.deliver_mails() + self.refresh_events()
-                if time.monotonic() - cleaned > CLEAN_EVERY_S:
-                    self.clean()
-                    cleaned = time.monotonic()
+                ready = ready or self.is_ready()
+                if ready:
+                    busy = self.deliver_mails() + self.refresh_events()
+                    if time.monotonic() - cleaned > CLEAN_EVERY_S:
+                        self.clean()
+                        cleaned = time.monotonic()
             except OperationalError as error:
                 log.warning("the database does not answer, trying again: %s", error.orig)
-                busy = 0
             self._stop.wait(0 if busy else PAUSE_S)
         self.database.dispose()
 
     def stop(self) -> None:
         self._stop.set()
 
+    def is_ready(self) -> bool:
+        with self.database.reading() as session:
+            if migrations.is_newest(session.connection()):
+                return True
+        log.warning("waiting until the database is at the newest schema: branchline migrate")
+        return False
+
     def deliver_mails(self) -> int:
-        """Claims, commits, sends, marks; returns how many there were."""
+        """Sends what is due; returns how many mails that were."""
+        number = 0
+        while not self._stop.is_set() and (claimed := self._claim()):
+            self._deliver(*claimed)
+            number += 1
+        return number
+
+    def _claim(self) -> tuple[int, Mail] | None:
+        """One mail at a time: several would outlast their lease while the server is slow with the first."""
         with self.database.reading() as session:
             if not outbox.is_due(session, _now()):
-                return 0
+                return None
         with self.database.writing() as session:
-            claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now())]
-        for mail_id, mail in claimed:
-            try:
-                message = composed(mail, self.settings.mail_from, self.settings.name)
-                asyncio.run(deliver(message, self.settings))
-            except NotNow as error:
-                log.info("mail %s: not now", mail_id)
-                with self.database.writing() as session:
-                    outbox.put_back(session, mail_id, str(error), _now())
-            except Undeliverable as error:
-                log.warning("mail %s cannot be delivered", mail_id)
-                with self.database.writing() as session:
-                    outbox.mark_failed(session, mail_id, str(error), _now())
-            else:
-                with self.database.writing() as session:
-                    outbox.mark_sent(session, mail_id, _now())
-        return len(claimed)
+            claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now(), most=1)]
+        return claimed[0] if claimed else None
+
+    def _deliver(self, mail_id: int, mail: Mail) -> None:
+        try:
+            message = composed(mail, self.settings.mail_from, self.settings.name)
+            asyncio.run(deliver(message, self.settings))
+        except NotNow as error:
+            log.info("mail %s: not now", mail_id)
+            with self.database.writing() as session:
+                outbox.put_back(session, mail_id, str(error), _now())
+        except Undeliverable as error:
+            log.warning("mail %s cannot be delivered", mail_id)
+            with self.database.writing() as session:
+                outbox.mark_failed(session, mail_id, str(error), _now())
+        else:
+            with self.database.writing() as session:
+                outbox.mark_sent(session, mail_id, _now())
 
     def refresh_events(self) -> int:
         with self.database.reading() as session:

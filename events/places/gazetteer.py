@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -122,7 +121,12 @@ class Choice:
 
 
 def build(
-    target: Path, *, countries: Sequence[str] | None = None, min_population: int = 0, progress: bool = False
+    target: Path,
+    now: datetime,
+    *,
+    countries: Sequence[str] | None = None,
+    min_population: int = 0,
+    progress: bool = False,
 ) -> None:
     """Brings the packages and writes the directory to `target`, keeping the codes that were imported.
 
@@ -130,37 +134,43 @@ def build(
     Raises GazetteerUnavailable, or ConfigurationError when `target` cannot be written: the old file stays.
     """
     choice = Choice.of(countries, min_population, progress)
-    with _rewriting(target) as database, tempfile.TemporaryDirectory(prefix="branchline-places-") as folder:
+    with (
+        _rewriting(target, now) as database,
+        tempfile.TemporaryDirectory(prefix="branchline-places-") as folder,
+    ):
         for _ in _counted(range(1), "Bringing packages", 1, progress):
             archives = download(Path(folder))
-        _fill(database, target, archives, choice)
+        _fill(database, target, now, archives, choice)
 
 
 def build_from(
     archives: Sequence[Path],
     target: Path,
+    now: datetime,
     *,
     countries: Sequence[str] | None = None,
     min_population: int = 0,
     progress: bool = False,
 ) -> None:
     """As `build`, from archives that are here already."""
-    with _rewriting(target) as database:
-        _fill(database, target, archives, Choice.of(countries, min_population, progress))
+    with _rewriting(target, now) as database:
+        _fill(database, target, now, archives, Choice.of(countries, min_population, progress))
 
 
-def import_postal(target: Path, files: Sequence[Path], *, progress: bool = False) -> list[FileReport]:
+def import_postal(
+    target: Path, files: Sequence[Path], now: datetime, *, progress: bool = False
+) -> list[FileReport]:
     """Adds the codes of `files`, in the place of those already there; makes the directory when there is none.
 
     All files go in, or none. Raises Unreadable, TooLarge, ConfigurationError.
     """
     reports = [FileReport(path.name) for path in files]
-    with _rewriting(target, keep=True) as database:
+    with _rewriting(target, now, keep=True) as database:
         for path, report in zip(files, reports, strict=True):
             _stage(database, _counted(report.accepted(read_postal(path)), report.name, None, progress))
         database.execute(POSTAL_INDEX)
         _settle(database, IMPORTED)
-        _note(database, {})
+        _note(database, now, {})
     return reports
 
 
@@ -182,10 +192,10 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _rewriting(target: Path, *, keep: bool = False) -> Iterator[sqlite3.Connection]:
+def _rewriting(target: Path, now: datetime, *, keep: bool = False) -> Iterator[sqlite3.Connection]:
     """A new directory (with `keep` a copy of the old one) that takes the target's place if nothing raises."""
     with _writable(target):
-        draft = _draft_beside(target)
+        draft = _draft_beside(target, now)
     try:
         with _writable(target):
             if keep and is_usable(target):
@@ -223,11 +233,11 @@ def _writable(target: Path) -> Iterator[None]:
     raise ConfigurationError(say("%(path)s cannot be written: %(reason)s.", path=target, reason=reason))
 
 
-def _draft_beside(target: Path) -> Path:
+def _draft_beside(target: Path, now: datetime) -> Path:
     """An empty file in the target's folder, without what builds that were killed left there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for old in target.parent.glob(f".{target.name}-*"):
-        if old.stat().st_mtime < time.time() - LEFTOVER_SECONDS:
+        if old.stat().st_mtime < now.timestamp() - LEFTOVER_SECONDS:
             old.unlink(missing_ok=True)
     number, path = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
     os.close(number)
@@ -250,7 +260,9 @@ def _create(database: sqlite3.Connection) -> None:
         database.executemany("INSERT INTO region_key VALUES (?, 'US', ?)", [(key, code) for key in keys])
 
 
-def _fill(database: sqlite3.Connection, target: Path, archives: Sequence[Path], choice: Choice) -> None:
+def _fill(
+    database: sqlite3.Connection, target: Path, now: datetime, archives: Sequence[Path], choice: Choice
+) -> None:
     packages = Packages(archives)
     states = packages.us_states()
     database.executemany("INSERT INTO country VALUES (?, ?)", packages.populations().items())
@@ -261,7 +273,7 @@ def _fill(database: sqlite3.Connection, target: Path, archives: Sequence[Path], 
     database.execute(POSTAL_INDEX)
     _name_regions(database)
     _keep_imported(database, target)
-    _note(database, {"sources": ", ".join(path.name for path in archives)})
+    _note(database, now, {"sources": ", ".join(path.name for path in archives)})
 
 
 def _add_places(database: sqlite3.Connection, packages: Packages, choice: Choice) -> None:
@@ -358,7 +370,7 @@ def _keep_imported(database: sqlite3.Connection, target: Path) -> None:
         database.executemany(ADD_CODE, old.execute("SELECT * FROM postal WHERE source = ?", (IMPORTED,)))
 
 
-def _note(database: sqlite3.Connection, facts: dict[str, str]) -> None:
+def _note(database: sqlite3.Connection, now: datetime, facts: dict[str, str]) -> None:
     """What `doctor` and the credits page tell."""
     counts = {
         "places": "SELECT count(*) FROM place",
@@ -370,7 +382,7 @@ def _note(database: sqlite3.Connection, facts: dict[str, str]) -> None:
         name: str(database.execute(count, {"imported": IMPORTED}).fetchone()[0])
         for name, count in counts.items()
     }
-    built = datetime.now(UTC).isoformat(timespec="seconds")
+    built = now.astimezone(UTC).isoformat(timespec="seconds")
     rows = {"credits": CREDITS, "built_at": built, **found, **facts}
     database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows.items())
 

@@ -69,7 +69,10 @@ FULL_FORMS = (
     (("NL",), re.compile(r"(\d{4})[A-Z]{2}"), r"\1"),
     (("IE",), re.compile(r"([A-Z]\d[\dW])[A-Z\d]{4}"), r"\1"),  # Eircode's routing key
     # Of Brazil one code for each town is listed; those of the cities end in more zeros.
-    *((("BR",), re.compile(rf"(\d{{{kept}}})\d+(?<=^.{{8}})"), rf"\g<1>{'0' * (8 - kept)}") for kept in (5, 4, 3, 2)),
+    *(
+        (("BR",), re.compile(rf"(\d{{{kept}}})\d{{{8 - kept}}}"), rf"\g<1>{'0' * (8 - kept)}")
+        for kept in (5, 4, 3, 2)
+    ),
     (("AR",), re.compile(r"[A-Z](\d{4})[A-Z]{3}"), r"\1"),
     (("MT",), re.compile(r"([A-Z]{3})\d{2,4}"), r"\1"),
 )

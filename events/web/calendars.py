@@ -124,7 +124,9 @@ def _chips(request: Request, form: Form, selection: Selection) -> list[tuple[str
     if selection.last:
         used.append(("to", form["to"], spoken.say(say("Until %(day)s", day=selection.last))))
     if selection.online is not None:
-        used.append(("online", form["online"], spoken.say(say("Online") if selection.online else say("In person"))))
+        used.append(
+            ("online", form["online"], spoken.say(say("Online") if selection.online else say("In person")))
+        )
     if selection.language:
         used.append(("language", form["language"], language_name(spoken, selection.language)))
     if selection.text:
