@@ -43,8 +43,10 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands_.add_parser("serve", help="serve the site")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=None, help="default: PORT, else 8000")
-    serve.add_argument("--workers", type=int, default=1, help="web processes; with 1 the worker runs inside")
+    serve.add_argument("--port", type=_port, default=None, help="default: PORT, else 8000")
+    serve.add_argument(
+        "--workers", type=_positive, default=1, help="web processes; with 1 the worker runs inside"
+    )
     serve.set_defaults(run=commands.serve)
 
     work = commands_.add_parser("work", help="run the worker alone: mails, horizon, cleaning")
@@ -98,7 +100,7 @@ def _events(parser: argparse.ArgumentParser) -> None:
     add.add_argument(
         "--branch", default=None, metavar="SLUG", help="default: X-BRANCHLINE-BRANCH of each event"
     )
-    add.add_argument("--shift-to", type=date.fromisoformat, default=None, metavar="DATE")
+    add.add_argument("--shift-to", type=_day, default=None, metavar="DATE")
     add.add_argument("--dry-run", action="store_true", help="say what would happen")
     add.set_defaults(run=commands.events_import)
     out = verbs.add_parser("export", help="everything published, as one calendar")
@@ -114,6 +116,25 @@ def _people(parser: argparse.ArgumentParser) -> None:
     invite.add_argument("--role", choices=("organizer", "branch-admin", "admin"), default="organizer")
     invite.add_argument("--password-stdin", action="store_true", help="set a password from standard input")
     invite.set_defaults(run=commands.people_invite)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number up to 65535")
+    return int(text)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a date, such as 2026-11-24") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a number from 1")
+    return int(text)
 
 
 def _countries(text: str) -> list[str]:

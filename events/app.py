@@ -17,11 +17,11 @@ from .errors import BranchlineError
 from .limits import Limiter
 from .places.lookup import Gazetteer
 from .web.assets import Assets
+from .web.environment import Templates
 from .web.responses import on_error
 from .web.routes import routes
 from .web.security import Guard, Language
 from .web.state import State
-from .web.templating import Templates
 
 THREADS = 2  # they convoy on the interpreter lock: more are slower (design.md)
 

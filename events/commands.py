@@ -3,15 +3,16 @@
 import argparse
 import contextlib
 import http.client
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn, TextIO
+from typing import BinaryIO, NoReturn
 
-from sqlalchemy.exc import OperationalError
-from sqlmodel import col, select
+from sqlalchemy.exc import DatabaseError
+from sqlmodel import Session, col, select
 from tqdm import tqdm
 
 from . import migrations, server
@@ -21,7 +22,7 @@ from .branches.models import Branch
 from .calendars import imports, store
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
-from .errors import ConfigurationError, Refusal, RefusedRows, Unavailable, say
+from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
 from .migrations.move import move as move_everything
 from .people import permissions, sign_in
 from .people.models import OneTimeLink, Purpose, Role
@@ -37,14 +38,22 @@ DEMO_BRANCH = "lincoln-park"
 
 def serve(settings: Settings, options: argparse.Namespace) -> int:
     settings = replace(settings, port=settings.port if options.port is None else options.port)
-    with _database(settings) as database:
-        if database.is_sqlite:
-            migrations.upgrade(database)
+    server.end_on_signals()
+    server.check_port(options.host, settings.port)
+    _migrate_embedded(settings)
     return server.run(settings, options.host, options.workers)
 
 
 def work(settings: Settings, options: argparse.Namespace) -> int:
+    server.end_on_signals()
+    _migrate_embedded(settings)
     return server.work(settings)
+
+
+def _migrate_embedded(settings: Settings) -> None:
+    with _database(settings) as database:
+        if database.is_sqlite:
+            migrations.upgrade(database)
 
 
 def migrate(settings: Settings, options: argparse.Namespace) -> int:
@@ -67,7 +76,7 @@ def healthcheck(settings: Settings, options: argparse.Namespace) -> int:
     try:
         connection.request("GET", "/readyz")
         return 0 if connection.getresponse().status == 200 else 1
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise Unavailable(say("Nothing answers on port %(port)d.", port=settings.port)) from error
     finally:
         connection.close()
@@ -79,10 +88,13 @@ def healthcheck(settings: Settings, options: argparse.Namespace) -> int:
 def demo(settings: Settings, options: argparse.Namespace) -> int:
     """Always a database of its own, made anew; whatever else is configured is not touched."""
     path = settings.data_dir / DEMO_DATABASE
+    server.end_on_signals()
     server.check_port("localhost", settings.port)
     for leftover in settings.data_dir.glob(f"{DEMO_DATABASE}*"):
         leftover.unlink()
-    settings = replace(settings, database_url=f"sqlite:///{path}", base_url=None, name=DEMO_NAME)
+    settings = replace(
+        settings, database_url=f"sqlite:///{path}", base_url=None, smtp_url=None, name=DEMO_NAME
+    )
     _demo_places(settings)
     with _database(settings) as database:
         migrations.upgrade(database)
@@ -180,7 +192,7 @@ def branches_import(settings: Settings, options: argparse.Namespace) -> int:
 
 def branches_export(settings: Settings, options: argparse.Namespace) -> int:
     with _ready_database(settings) as database, database.reading() as session, _output(options.file) as out:
-        exchange.export_branches(session, out)
+        out.writelines(line.encode() for line in exchange.export_lines(session))
     return 0
 
 
@@ -202,31 +214,35 @@ def events_import(settings: Settings, options: argparse.Namespace) -> int:
 def events_export(settings: Settings, options: argparse.Namespace) -> int:
     with _ready_database(settings) as database, database.reading() as session:
         body = imports.export_events(session, publishing_of(settings), settings.name)
-        if options.file is None:
-            sys.stdout.buffer.writelines(body)
-        else:
-            with options.file.open("wb") as out:
-                out.writelines(body)
+        with _output(options.file) as out:
+            out.writelines(body)
     return 0
 
 
 def people_invite(settings: Settings, options: argparse.Namespace) -> int:
     role = Role(options.role)
     email = sign_in.normal_email(options.email)
-    password = sys.stdin.readline().rstrip("\n") if options.password_stdin else ""
+    password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else None
     with _ready_database(settings) as database, database.writing() as session:
-        branch = queries.here(session, options.branch) if options.branch else None
+        branch = _branch(session, options.branch) if options.branch else None
         if branch is None and role is not Role.ADMIN:
             raise ConfigurationError(say("Please name the branch with --branch SLUG (or give --role admin)."))
         person = sign_in.find_or_add(session, email, _now())
         permissions.invite(session, person, branch, role)
-        if password:
+        if password is not None:
             sign_in.set_password(session, person, password)
         token = sign_in.make_link(
             session, person, Purpose.SIGN_IN, _now(), lifetime=OneTimeLink.INVITATION_LIFETIME
         )
     print(_sign_in_link(settings, token))
     return 0
+
+
+def _branch(session: Session, slug: str) -> Branch:
+    try:
+        return queries.here(session, slug)
+    except NotFound as error:
+        raise NotFound(say("There is no branch called “%(slug)s”.", slug=slug[:80])) from error
 
 
 def _reported(added: int, updated: int, unchanged: int, refusals: list[Refusal], dry_run: bool) -> int:
@@ -257,8 +273,9 @@ def _database(settings: Settings) -> Iterator[Database]:
     database = Database(settings.database_url, size=1)
     try:
         yield database
-    except OperationalError as error:
-        raise Unavailable(say("The database cannot be used: %(why)s", why=str(error.orig).strip())) from error
+    except DatabaseError as error:
+        why = " ".join(str(error.orig).split())
+        raise Unavailable(say("The database cannot be used: %(why)s", why=why)) from error
     finally:
         database.dispose()
 
@@ -290,13 +307,21 @@ def _input(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    """The file, else standard output; line ends are left as they are written."""
-    if path is None:
-        yield sys.stdout
-        return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        yield file
+def _output(path: Path | None) -> Iterator[BinaryIO]:
+    """The file, else standard output; that a reader such as `head` has seen enough is no error."""
+    try:
+        if path is None:
+            yield sys.stdout.buffer
+            sys.stdout.flush()
+            return
+        with path.open("wb") as file:
+            yield file
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise ConfigurationError(
+            say("%(path)s cannot be written: %(why)s", path=path or "standard output", why=error.strerror)
+        ) from error
 
 
 def _bar(what: str) -> "tqdm[NoReturn]":

@@ -1,12 +1,15 @@
 """Running the server and the worker, and ending them well: SIGTERM lets requests finish and exits 0."""
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,6 +21,7 @@ from .errors import ConfigurationError, say
 from .worker import Worker
 
 FINISH_WITHIN_S = 10
+BACKLOG = 2048
 log = logging.getLogger("branchline")
 
 
@@ -27,30 +31,34 @@ def run(settings: Settings, host: str, workers: int) -> int:
     if workers > 1:
         return _run_several(settings, host, workers)
     sockets = listen(host, settings.port)
-    worker = Worker(settings, publishing_of(settings))
-    thread = threading.Thread(target=worker.run, name="worker")
-    _exit_quietly()
-    thread.start()
-    try:
-        uvicorn.Server(_config(create_app(settings), settings, host)).run(sockets=sockets)
-    finally:
-        worker.stop()
-        thread.join(timeout=FINISH_WITHIN_S)
+    app = create_app(settings)
+    with _worker(settings):
+        uvicorn.Server(_config(app, settings, host)).run(sockets=sockets)
     return 0
 
 
 def work(settings: Settings) -> int:
-    """The worker alone, until SIGTERM or Ctrl+C."""
+    """The worker alone, until SIGTERM or Ctrl+C; 1 if it ends by itself."""
     set_up_logging()
+    with _worker(settings) as thread:
+        thread.join()
+    return 1
+
+
+@contextlib.contextmanager
+def _worker(settings: Settings) -> Iterator[threading.Thread]:
+    """The worker in a thread of its own, for as long as the block runs.
+
+    What it still sends after FINISH_WITHIN_S ends with the process; the outbox will claim it again.
+    """
     worker = Worker(settings, publishing_of(settings))
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    thread = threading.Thread(target=worker.run, name="worker", daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
         worker.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    worker.run()
-    return 0
+        thread.join(timeout=FINISH_WITHIN_S)
 
 
 def check_port(host: str, port: int) -> None:
@@ -71,6 +79,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
                 listening.bind(address)
+                listening.listen(BACKLOG)  # two sockets may be bound to one port, but not listen on it
             except OSError as error:
                 listening.close()
                 if family == socket.AF_INET6 and sockets:
@@ -102,11 +111,11 @@ def app_from_environment() -> Starlette:
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:
-    check_port(host, settings.port)
+    sockets = listen(host, settings.port)
     os.environ["PORT"] = str(settings.port)
-    _exit_quietly()
+    os.environ.pop("PORT_FILE", None)
     config = _config("events.server:app_from_environment", settings, host, workers=workers)
-    Multiprocess(config, sockets=[config.bind_socket()]).run()
+    Multiprocess(config, sockets=sockets).run()
     return 0
 
 
@@ -127,11 +136,14 @@ def _config(app: Starlette | str, settings: Settings, host: str, workers: int = 
     )
 
 
-def _exit_quietly() -> None:
-    """uvicorn raises the signal that ended it once more, when these handlers are back in place."""
-    signal.signal(signal.SIGTERM, _noted)
-    signal.signal(signal.SIGINT, _noted)
+def end_on_signals() -> None:
+    """From now on SIGTERM and Ctrl+C end the process with status 0, after whatever must still be closed.
+
+    While uvicorn runs it has handlers of its own; it raises the signal that ended it once more afterwards.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
 
 
-def _noted(number: int, _frame: FrameType | None) -> None:
-    log.info("stopped by %s", signal.Signals(number).name)
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)

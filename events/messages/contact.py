@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
-from sqlmodel import Session, col, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session
 
 from ..branches import queries as branches
 from ..branches.models import Branch
+from ..db import table_of
 from ..drafts import Draft, Email, LongText, ShortText
 from ..errors import Message, say
 from ..language import Language
@@ -37,23 +39,20 @@ def send(
     session: Session, branch: Branch, draft: ContactDraft, spoken: Language, organisation: str, now: datetime
 ) -> None:
     """Puts the message and its mail in; a form sent twice is one message. Gone without an address."""
-    already = select(ContactMessage.id).where(col(ContactMessage.key) == draft.key)
-    if session.exec(already).first() is not None:
-        return
     recipient = branches.contact_address(session, branch)
     subject = draft.subject or spoken.say(PRESETS[draft.about])
-    session.add(
-        ContactMessage(
-            branch_id=branch.id or 0,
-            key=draft.key,
-            about=draft.about,
-            name=draft.name,
-            email=draft.email,
-            subject=subject,
-            message=draft.message,
-            created_at=now,
-        )
+    message = ContactMessage(
+        branch_id=branch.id or 0,
+        key=draft.key,
+        about=draft.about,
+        name=draft.name,
+        email=draft.email,
+        subject=subject,
+        message=draft.message,
+        created_at=now,
     )
+    if not _is_first(session, message):
+        return
     body = say(
         "%(name)s wrote to %(branch)s through the site of %(organisation)s:\n\n%(message)s\n\n"
         "To answer, reply to this mail: it goes to %(email)s.",
@@ -71,3 +70,17 @@ def send(
         body=spoken.say(body),
         reply_to=draft.email,
     )
+
+
+def _is_first(session: Session, message: ContactMessage) -> bool:
+    """Adds the message unless its form was sent before; of two that come at the same time one is the first."""
+    table = table_of(ContactMessage)
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    values = message.model_dump(exclude={"id"})
+    added = session.connection().execute(
+        insert(table)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=[table.c.key])
+        .returning(table.c.id)
+    )
+    return added.first() is not None

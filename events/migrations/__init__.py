@@ -7,11 +7,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from .. import limits
 from ..branches import models as branches
 from ..calendars import models as calendars
 from ..db import Database, Row
+from ..errors import ConfigurationError, say
 from ..messages import models as messages
 from ..people import models as people
 
@@ -23,14 +25,22 @@ MIGRATION_LOCK = 0x6272616E
 
 
 def upgrade(database: Database) -> None:
-    """Brings the database to the newest schema in one transaction: all of it, or nothing."""
+    """Brings the database to the newest schema in one transaction: all of it, or nothing.
+
+    Raises ConfigurationError when the database is newer than this program.
+    """
     engine = database.engine.execution_options(write=True)
     with engine.begin() as connection:
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigurationError(
+                say("The database was made by a newer Branchline than this one, which cannot use it.")
+            ) from error
 
 
 def is_newest(connection: sa.Connection) -> bool:

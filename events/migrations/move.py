@@ -23,7 +23,7 @@ def move(source: Database, target: Database) -> dict[str, int]:
     upgrade(target)
     copied: dict[str, int] = {}
     with (
-        source.engine.connect() as reading,
+        _at_one_moment(source) as reading,
         target.engine.execution_options(write=True).begin() as writing,
     ):
         _check_empty(writing)
@@ -45,6 +45,13 @@ def move(source: Database, target: Database) -> dict[str, int]:
                     )
                 )
     return copied
+
+
+def _at_one_moment(database: Database) -> sa.Connection:
+    """A connection that sees the database as it was at its first query, whatever is written meanwhile."""
+    if database.is_sqlite:
+        return database.engine.connect()
+    return database.engine.execution_options(isolation_level="REPEATABLE READ").connect()
 
 
 def _check_empty(connection: sa.Connection) -> None:

@@ -20,6 +20,8 @@ LONGEST_PASSWORD = 200
 _EMAIL = re.compile(
     r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+@[^\s@<>\"(),:;\\\[\]/\x00-\x1f\x7f]+\.[^\s@.<>\"(),:;\\/]{2,}"
 )
+# IDNA folds look-alikes: a full-width "@" or "," of a domain comes out as the real one, and is refused here.
+_DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
 _hasher = PasswordHasher()
 # Checked when there is no such person, so that the answer takes as long as when there is one.
 _NOBODY = _hasher.hash(secrets.token_hex(16))
@@ -47,10 +49,14 @@ def normal_email(text: str) -> str:
             say("This is not an e-mail address we can write to. It should look like name@example.org.")
         )
     local, _, domain = email.rpartition("@")
+    no_domain = Unreadable(say("The part after the @ is not a name that mail can be sent to."))
     try:
-        return f"{local}@{domain.encode('idna').decode('ascii')}"
+        domain = domain.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise Unreadable(say("The part after the @ is not a name that mail can be sent to.")) from error
+        raise no_domain from error
+    if not _DOMAIN.fullmatch(domain):
+        raise no_domain
+    return f"{local}@{domain}"
 
 
 def token_hash(token: str) -> str:
@@ -124,7 +130,9 @@ def use_link(session: Session, token: str, now: datetime) -> OneTimeLink:
 
 def set_password(session: Session, person: Person, password: str) -> None:
     """Ends every session: whoever knew the old password is out."""
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+    if len(password) > LONGEST_PASSWORD:
+        raise Unreadable(say("A password can have at most %(most)d characters.", most=LONGEST_PASSWORD))
+    if len(password) < SHORTEST_PASSWORD:
         raise Unreadable(
             say(
                 "A password needs at least %(least)d characters. A few words in a row are good.",

@@ -12,10 +12,11 @@ along the ground, which orders all but near ties alike: these are put right here
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import array
 from sqlmodel import Session
 
 from .geo import EARTH_RADIUS_KM, FARTHEST_KM, Distance, Point, geodesic
@@ -30,34 +31,42 @@ WHOLE_EARTH_M = 13_000_000.0  # a chord is never longer than the diameter
 # The earth is curved nowhere more and nowhere less than a sphere of these radii (WGS84: a(1-e²) and a²/b).
 TIGHTEST_M, WIDEST_M = 6_335_439.0, 6_399_594.0
 
+SQLITE, CUBE, PLAIN = "sqlite", "cube", "plain"  # which index there is
+SPOT_COLUMNS = ("id", "min_x", "max_x", "min_y", "max_y", "min_z", "max_z")
 # How many spots lie in a box, counted no further than it matters.
 COUNT_SPOTS = """
 SELECT count(*) FROM (SELECT 1 FROM {table}_spot WHERE max_x >= ? AND min_x <= ? AND max_y >= ? AND min_y <= ?
   AND max_z >= ? AND min_z <= ? LIMIT ?)
 """
-SPOT_COLUMNS = ("id", "min_x", "max_x", "min_y", "max_y", "min_z", "max_z")
-
 _cube_known: WeakKeyDictionary[sa.Engine, bool] = WeakKeyDictionary()
+
+
+class Spot(NamedTuple):
+    """Where, and how far around it, as SQL: metres."""
+
+    x: sa.BindParameter[float]
+    y: sa.BindParameter[float]
+    z: sa.BindParameter[float]
+    reach: sa.BindParameter[float]
+
+
+# Expressions over it are made once and filled in when executed: making one takes longer than the search.
+HERE = Spot(*(sa.bindparam(f"here_{name}", type_=sa.Float()) for name in Spot._fields))
 
 
 def nearest(
     session: Session, statement: sa.Select[Any], table: sa.Table, point: Point, limit: int
-) -> Sequence[sa.Row[Any]]:
+) -> list[sa.Row[Any]]:
     """The `limit` nearest of the rows that the statement selects, nearest first, ties by id.
 
     The statement must select from `table`, each row once, and may join and filter; rows without a position are
     left out. Four columns are added behind its own: the chord's square, latitude, longitude and id.
     """
-    chord2 = _chord2(table, point)
-    query = statement.where(table.c.x.is_not(None)).add_columns(
-        chord2.label("chord2"), table.c.latitude, table.c.longitude, table.c.id
-    )
+    query = statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
+    by = _by_boxes if _index(session) == SQLITE else _by_distance
     wanted = limit + EXTRA
     while True:
-        if _is_sqlite(session):
-            rows = _by_boxes(session, query.order_by(chord2, table.c.id), table, point, wanted)
-        else:
-            rows = _by_distance(session, query, table, point, wanted)
+        rows = by(session, query, table, point, wanted)
         if len(rows) < wanted or wanted >= MOST_ROWS or _is_settled(rows, limit):
             return _in_order(rows, point, limit)
         wanted *= 4
@@ -66,18 +75,20 @@ def nearest(
 def within(session: Session, table: sa.Table, point: Point, distance: Distance) -> sa.ColumnElement[bool]:
     """A condition: not farther than `distance`, to half a per cent. An index narrows it, a chord decides."""
     reach = _chord_m(distance)
-    near = _chord2(table, point) <= reach**2
-    return sa.and_(_in_box(session, table, point, reach), near) if reach < WHOLE_EARTH_M / 2 else near
+    spot = Spot(*(sa.literal(metres, sa.Float()) for metres in (*point.ecef(), reach)))
+    near = _chord2(table, spot) <= reach**2
+    return sa.and_(_in_box(_index(session), table, spot), near) if reach < WHOLE_EARTH_M / 2 else near
 
 
 def _by_boxes(
-    session: Session, ranked: sa.Select[Any], table: sa.Table, point: Point, wanted: int
+    session: Session, query: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
     """Rows of a box that is widened until everything nearer than the last row lies inside."""
+    ranked = query.order_by(_added(table)[0], table.c.id).limit(wanted)
+    boxed = ranked.where(_in_box_here(table))
     reach = _first_reach(session, table, point, wanted)
     while True:
-        boxed = ranked if reach >= WHOLE_EARTH_M else ranked.where(_in_box(session, table, point, reach))
-        rows = session.execute(boxed.limit(wanted)).all()
+        rows = session.execute(boxed if reach < WHOLE_EARTH_M else ranked, _here(point, reach)).all()
         farthest = _chord(rows[-1]) if len(rows) == wanted else math.inf
         if farthest <= reach or reach >= WHOLE_EARTH_M:
             return rows
@@ -85,7 +96,7 @@ def _by_boxes(
 
 
 def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -> float:
-    """Half the side of a box that holds enough spots, and not a whole city of them. Counting takes microseconds."""
+    """Half the side of a box with enough spots, but not a whole city of them: counting takes microseconds."""
     count, most = COUNT_SPOTS.format(table=table.name), wanted * CROWDED
     connection, at = session.connection(), point.ecef()
     reach, too_small = FIRST_REACH_M, 0.0
@@ -95,7 +106,7 @@ def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -
         if found >= most and reach / ZOOM > max(too_small, FINEST_REACH_M):
             reach /= ZOOM
         elif found >= 2 * wanted:
-            return reach
+            break
         else:
             too_small = reach
             reach *= ZOOM
@@ -105,18 +116,16 @@ def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -
 def _by_distance(
     session: Session, query: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
-    """PostgreSQL's index walks outwards by itself, if it is asked for one order only; ties come all."""
-    away = _chord2(table, point)
-    if _has_cube(session):
-        away = _cube(table).op("<->", return_type=sa.Float())(_cube_at(point))
-    rows = session.execute(query.order_by(away).fetch(wanted, with_ties=True)).all()
-    return sorted(rows, key=lambda row: (row[-4], row[-1]))[:wanted]
+    """PostgreSQL's index walks outwards by itself, if it is asked for one order only; so all ties come."""
+    away = _cube_away(table) if _index(session) == CUBE else _added(table)[0]
+    rows = session.execute(query.order_by(away).fetch(wanted, with_ties=True), _here(point, 0.0)).all()
+    return sorted(rows, key=lambda row: (_chord(row), _id(row)))[:wanted]
 
 
 def _is_settled(rows: Sequence[sa.Row[Any]], limit: int) -> bool:
     """Whether no row beyond these could be among the first `limit`."""
-    last, beyond = rows[limit - 1], rows[-1]
-    return last[-4] == beyond[-4] or _shortest_m(_chord(beyond)) > _longest_m(_chord(last))
+    last, beyond = _chord(rows[limit - 1]), _chord(rows[-1])
+    return last == beyond or _shortest_m(beyond) > _longest_m(last)
 
 
 def _in_order(rows: Sequence[sa.Row[Any]], point: Point, limit: int) -> list[sa.Row[Any]]:
@@ -127,7 +136,7 @@ def _in_order(rows: Sequence[sa.Row[Any]], point: Point, limit: int) -> list[sa.
             break
         if len(run) > 1:
             exact = cache(lambda latitude, longitude: geodesic(point, Point(latitude, longitude)).km)
-            run.sort(key=lambda row: (exact(row[-3], row[-2]), row[-1]))
+            run.sort(key=lambda row: (exact(*row[-3:-1]), _id(row)))
         ordered += run
     return ordered[:limit]
 
@@ -145,7 +154,14 @@ def _runs(rows: Sequence[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
 
 
 def _chord(row: sa.Row[Any]) -> float:
-    return math.sqrt(row[-4])
+    """Metres, from what `_added` put behind the row's own columns."""
+    chord2, *_ = row[-4:]
+    return math.sqrt(chord2)
+
+
+def _id(row: sa.Row[Any]) -> int:
+    *_, number = row[-1:]
+    return int(number)
 
 
 def _shortest_m(chord: float) -> float:
@@ -164,16 +180,30 @@ def _chord_m(distance: Distance) -> float:
     return 2000 * EARTH_RADIUS_KM * math.sin(angle / 2)
 
 
-def _chord2(table: sa.Table, point: Point) -> sa.ColumnElement[float]:
+def _here(point: Point, reach: float) -> dict[str, float]:
+    """The values of HERE."""
+    return dict(zip((value.key for value in HERE), (*point.ecef(), reach), strict=True))
+
+
+@cache
+def _added(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
+    return _chord2(table, HERE).label("chord2"), table.c.latitude, table.c.longitude, table.c.id
+
+
+def _chord2(table: sa.Table, at: Spot) -> sa.ColumnElement[float]:
     """Metres squared: in the order of distances, and without a root."""
-    x, y, z = (sa.literal(metres, sa.Float()) for metres in point.ecef())
-    east, north, up = table.c.x - x, table.c.y - y, table.c.z - z
-    return east * east + north * north + up * up
+    dx, dy, dz = table.c.x - at.x, table.c.y - at.y, table.c.z - at.z
+    return dx * dx + dy * dy + dz * dz
 
 
-def _in_box(session: Session, table: sa.Table, point: Point, reach: float) -> sa.ColumnElement[bool]:
-    x, y, z = point.ecef()
-    if _is_sqlite(session):
+@cache
+def _in_box_here(table: sa.Table) -> sa.ColumnElement[bool]:
+    return _in_box(SQLITE, table, HERE)
+
+
+def _in_box(index: str, table: sa.Table, at: Spot) -> sa.ColumnElement[bool]:
+    x, y, z, reach = at
+    if index == SQLITE:
         spot = sa.table(f"{table.name}_spot", *map(sa.column, SPOT_COLUMNS))
         boxed = sa.select(spot.c.id).where(
             spot.c.max_x >= x - reach, spot.c.min_x <= x + reach,
@@ -181,8 +211,8 @@ def _in_box(session: Session, table: sa.Table, point: Point, reach: float) -> sa
             spot.c.max_z >= z - reach, spot.c.min_z <= z + reach,
         )  # fmt: skip
         return table.c.id.in_(boxed)
-    if _has_cube(session):
-        around = sa.func.cube_enlarge(_cube_at(point), reach, sa.literal(3))
+    if index == CUBE:
+        around = sa.func.cube_enlarge(sa.func.cube(array((x, y, z))), reach, sa.literal(3))
         return _cube(table).op("<@", return_type=sa.Boolean())(around)
     return sa.and_(
         table.c.x.between(x - reach, x + reach),
@@ -191,23 +221,24 @@ def _in_box(session: Session, table: sa.Table, point: Point, reach: float) -> sa
     )
 
 
+@cache
+def _cube_away(table: sa.Table) -> sa.ColumnElement[float]:
+    here = sa.func.cube(array(HERE[:3]))
+    return _cube(table).op("<->", return_type=sa.Float())(here)
+
+
 def _cube(table: sa.Table) -> sa.ColumnElement[Any]:
     """As the index has it, to the letter."""
     at = ", ".join(f"coalesce({table.name}.{axis}, 0)" for axis in "xyz")
     return sa.literal_column(f"cube(ARRAY[{at}])")
 
 
-def _cube_at(point: Point) -> sa.ColumnElement[Any]:
-    return sa.func.cube(sa.cast(list(point.ecef()), sa.ARRAY(sa.Float)))
-
-
-def _is_sqlite(session: Session) -> bool:
-    return session.get_bind().dialect.name == "sqlite"
-
-
-def _has_cube(session: Session) -> bool:
+def _index(session: Session) -> str:
+    """Which index there is. An extension that is added while we run is noticed at the next start."""
+    if session.get_bind().dialect.name == "sqlite":
+        return SQLITE
     engine = session.get_bind().engine
     if engine not in _cube_known:
         found = sa.text("SELECT 1 FROM pg_extension WHERE extname = 'cube'")
         _cube_known[engine] = session.connection().execute(found).first() is not None
-    return _cube_known[engine]
+    return CUBE if _cube_known[engine] else PLAIN

@@ -14,13 +14,14 @@ from ..errors import Unreadable
 from ..places.geo import Distance
 from ..places.lookup import Interpretation
 from .endpoints import now
+from .environment import link
 from .finding import Finding, find_place, read_within
 from .forms import Form, page_number, query
 from .responses import moved
 from .rows import STATUS_NOTES, branch_row, by_day, near_rows, unit_of
 from .state import language_of, state_of
 from .subscribing import subscribe_links
-from .templating import link, render
+from .templating import render
 from .words import access_in_words, language_name
 
 NEAREST = 5

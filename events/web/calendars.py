@@ -20,13 +20,14 @@ from ..calendars.queries import EVERYTHING, Listed, Selection
 from ..errors import Gone, Message, NotFound, Unreadable, say
 from .conditional import fresh_answer
 from .endpoints import now
+from .environment import link
 from .finding import Finding, find_place, read_selection, read_within, select_near, snapped
 from .forms import Form, page_number, query
 from .responses import moved
 from .rows import by_day, event_row, repeats, unit_of, zone_label
 from .state import language_of, state_of
 from .subscribing import canonical_query, mail_draft, subscribe_links
-from .templating import link, render
+from .templating import render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
 
 DATES_SHOWN = 10

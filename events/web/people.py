@@ -14,10 +14,11 @@ from ..messages import outbox
 from ..people import sign_in
 from ..people.models import OneTimeLink, Person, Purpose, SignedIn
 from .endpoints import now, person_of
+from .environment import link
 from .forms import EMPTY, HONEYPOT, NO_FAULTS, Form, query
 from .responses import local_path, see_other
 from .state import SESSION_COOKIE, language_of, state_of
-from .templating import link, render
+from .templating import render
 
 AFTER_SIGN_IN = "/organize"
 WRONG = say(

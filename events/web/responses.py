@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from ..errors import BranchlineError, NotFound, TooOften, Unavailable, Unreadable, say
+from .environment import link
 from .state import language_of
-from .templating import link, render
+from .templating import render
 
 log = logging.getLogger("branchline")
 

@@ -16,8 +16,8 @@ from ..calendars.recurrence import parse_rule
 from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance, Point, Unit, geodesic
+from .environment import link
 from .state import language_of, state_of
-from .templating import link
 from .words import rule_in_words
 
 

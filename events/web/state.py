@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -17,9 +16,7 @@ from ..language import Language, language
 from ..limits import Limiter
 from ..places.lookup import Gazetteer
 from .assets import Assets
-
-if TYPE_CHECKING:
-    from .templating import Templates
+from .environment import Templates
 
 SESSION_COOKIE = "session"
 
@@ -44,7 +41,7 @@ class State:
     feeds: FeedCache
     publishing: Publishing
     assets: Assets
-    templates: "Templates"
+    templates: Templates
 
     def cookie(self, name: str) -> str:
         """`__Host-` binds a cookie to https and this very host; on plain http browsers refuse the prefix."""

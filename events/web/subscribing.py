@@ -7,10 +7,10 @@ from urllib.parse import quote
 from starlette.requests import Request
 
 from ..calendars.queries import Selection
+from .environment import link
 from .finding import snapped
 from .rows import unit_of
 from .state import language_of, state_of
-from .templating import link
 
 
 @dataclass(frozen=True, slots=True)

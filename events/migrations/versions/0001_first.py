@@ -43,14 +43,15 @@ def upgrade() -> None:
 
 
 def _tables() -> None:
+    """Keys stand first: SQLite 3.40's RETURNING gives keys as floats where a table begins with a REAL column."""
     op.create_table(
         "branch",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("latitude", sa.Float(), nullable=True),
         sa.Column("longitude", sa.Float(), nullable=True),
         sa.Column("x", sa.Float(), nullable=True),
         sa.Column("y", sa.Float(), nullable=True),
         sa.Column("z", sa.Float(), nullable=True),
-        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("external_id", AutoString(), nullable=True),
         sa.Column("slug", AutoString(), nullable=False),
         sa.Column("parent_id", sa.Integer(), nullable=True),
@@ -166,12 +167,12 @@ def _tables() -> None:
     op.create_index(op.f("ix_contact_message_created_at"), "contact_message", ["created_at"], unique=False)
     op.create_table(
         "event",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("latitude", sa.Float(), nullable=True),
         sa.Column("longitude", sa.Float(), nullable=True),
         sa.Column("x", sa.Float(), nullable=True),
         sa.Column("y", sa.Float(), nullable=True),
         sa.Column("z", sa.Float(), nullable=True),
-        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("uid", AutoString(), nullable=False),
         sa.Column("branch_id", sa.Integer(), nullable=False),
         sa.Column("source", AutoString(), nullable=True),

@@ -1,0 +1,72 @@
+"""Templates and links: one Jinja environment a language, and addresses that keep the language."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from .. import markdown
+from ..config import Settings
+from ..errors import Message
+from ..language import Language, language
+from .assets import Assets
+
+PACKAGED = Path(__file__).parent.parent / "templates"
+CHECKED_OUT = Path(__file__).parent.parent.parent / "templates"
+
+
+class Templates:
+    def __init__(self, settings: Settings, assets: Assets) -> None:
+        self._environments = {
+            code: _environment(language(code), settings, assets) for code in settings.locales
+        }
+
+    def render(self, code: str, name: str, context: Mapping[str, object]) -> str:
+        return self._environments[code].get_template(name).render(context)
+
+
+def prefixed(code: str, path: str) -> str:
+    """The address of a page in a language: English has no prefix."""
+    return path if code == "en" else f"/{code}{'' if path == '/' else path}"
+
+
+def link(code: str, path: str, query: Mapping[str, object]) -> str:
+    """An address with its query; empty values are left out, lists repeat their name."""
+    given = {name: value for name, value in query.items() if value not in (None, "", [], ())}
+    return prefixed(code, path) + (f"?{urlencode(given, doseq=True)}" if given else "")
+
+
+def _environment(spoken: Language, settings: Settings, assets: Assets) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(PACKAGED if PACKAGED.is_dir() else CHECKED_OUT),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # The extension adds its methods to the environment at run time.
+    vars(environment)["install_gettext_callables"](spoken.gettext, spoken.ngettext, newstyle=True)
+    environment.globals |= {
+        "locale": spoken.code,
+        "direction": spoken.direction,
+        "site": settings,
+        "url": _linker(spoken.code),
+        "static": assets.url_of,
+    }
+    environment.filters |= {
+        "say": lambda message: spoken.say(message) if isinstance(message, Message | str) else message,
+        "said": lambda messages: {name: spoken.say(message) for name, message in messages.items()},
+        "day": spoken.day,
+        "short_day": spoken.short_day,
+        "month": spoken.month,
+        "number": spoken.number,
+        "markdown": markdown.html,
+        "plain": markdown.plain,
+    }
+    return environment
+
+
+def _linker(code: str) -> Callable[..., str]:
+    return lambda path, **query: link(code, path, query)

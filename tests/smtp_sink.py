@@ -1,0 +1,93 @@
+"""A mail server for the tests: a real one on the loopback, which can be away, refuse, and hang up."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+def free_port() -> int:
+    """A port where nothing listens now."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def hang_up(server: SMTP) -> None:
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
+
+
+@dataclass
+class Sink:
+    """What it answers, and what it took. Set an answer to see how a sender bears it."""
+
+    port: int = field(default_factory=free_port)
+    on_sender: str = "250 OK"
+    on_recipient: str = "250 OK"
+    on_data: str = "250 OK"
+    hangs_up: str = ""  # "before" or "after" it has taken the mail
+    offered: int = 0  # how often somebody named a sender
+    envelopes: list[tuple[str | None, list[str], bytes]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        return [message_from_bytes(content, policy=policy.default) for _, _, content in self.envelopes]
+
+    @property
+    def bodies(self) -> list[str]:
+        return [mail.get_content().replace("\r\n", "\n") for mail in self.mails]
+
+    @contextmanager
+    def up(self) -> Iterator["Sink"]:
+        controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        controller.start()
+        try:
+            yield self
+        finally:
+            controller.stop()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Somebody listens at the port and never says a word."""
+        with socket.create_server(("127.0.0.1", self.port)):
+            yield
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.offered += 1
+        if self.on_sender.startswith("2"):
+            envelope.mail_from = address
+        return self.on_sender
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.on_recipient.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return self.on_recipient
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.hangs_up == "before":
+            hang_up(server)
+        elif self.on_data.startswith("2"):
+            content = envelope.content if isinstance(envelope.content, bytes) else b""
+            self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos), content))
+        return self.on_data
+
+    async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.hangs_up == "after":
+            hang_up(server)
+        return "221 Bye"
