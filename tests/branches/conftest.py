@@ -5,6 +5,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def gazetteer(tmp_path_factory: pytest.TempPathFactory) -> Gazetteer:
         archive.writestr(packages.COUNTRIES, json.dumps({"US": {"population": 327167434}}))
         archive.writestr(packages.POSTAL, _codes())
         archive.writestr(packages.ZIPS, bz2.compress(b"[]"))
-    build_from([folder / "packages.zip"], folder / "places.db")
+    build_from([folder / "packages.zip"], folder / "places.db", now=datetime(2026, 11, 23, tzinfo=UTC))
     return Gazetteer(folder / "places.db")
 
 
