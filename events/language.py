@@ -73,6 +73,10 @@ class Language:
         """Tuesday, December 8, 2026; martes, 8 de diciembre de 2026."""
         return format_date(day, "full", locale=self.locale)
 
+    def long_day(self, day: date) -> str:
+        """Without its weekday: December 8, 2026; 8 de diciembre de 2026."""
+        return format_date(day, "long", locale=self.locale)
+
     def short_day(self, day: date) -> str:
         return format_date(day, "medium", locale=self.locale)
 

@@ -28,6 +28,8 @@ from .config import Settings
 STEP_WITHIN_S = 30  # each word of the conversation with the server
 SEND_WITHIN_S = 60  # all of it; the outbox leases a mail for longer
 GOODBYE_WITHIN_S = 2
+LONGEST_NAME = 200
+UNFOLDED_NAME = 60
 # RFC 4954 6: what these refuse is our credentials, not the mail.
 SIGN_IN_CODES = {530, 534, 535, 538}
 OUR_HEADERS = {
@@ -98,7 +100,16 @@ def _address(text: str, display_name: str = "") -> Address:
         raise Undeliverable(f"not an address that mail can be sent to: {text!r}") from error
     if not _LOCAL_PART.fullmatch(local) or "=?" in local or not _DOMAIN.fullmatch(domain):
         raise Undeliverable(f"not an address that mail can be sent to: {text!r}")
-    return Address(one_line(display_name), local, domain)
+    return Address(_display_name(display_name), local, domain)
+
+
+def _display_name(text: str) -> str:
+    """Python loses the quotes of a name that it folds, and a comma then makes two addresses of one.
+
+    So a long name goes without whatever needs quotes.
+    """
+    name = one_line(text.translate({ord('"'): "'", ord("\\"): "/"}))[:LONGEST_NAME]
+    return name if len(name) <= UNFOLDED_NAME else one_line(re.sub(r"[()<>@,:;.\[\]]", " ", name))
 
 
 def _check_headers(message: EmailMessage) -> None:

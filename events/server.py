@@ -132,6 +132,7 @@ def _config(app: Starlette | str, settings: Settings, host: str, workers: int = 
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=FINISH_WITHIN_S,
+        timeout_worker_healthcheck=30,  # a busy machine needs more than 5 s to start a process
         lifespan="on",
     )
 

@@ -24,6 +24,7 @@ from events.people.models import Person, Purpose, Role
 from events.places.geo import Point
 
 from .postgres import postgres
+from .small_gazetteer import build_small
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -224,3 +225,9 @@ def cy(app: Starlette, database: Database, cast: Cast) -> TestClient:
 @pytest.fixture
 def dee(app: Starlette, database: Database, cast: Cast) -> TestClient:
     return signed_in(app, database, cast.dee)
+
+
+@pytest.fixture(scope="session")
+def small_gazetteer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place directory of a few dozen places and codes; read it, do not write to it."""
+    return build_small(tmp_path_factory.mktemp("places"))

@@ -1,5 +1,6 @@
 """Mails as bytes: whatever a visitor typed, the headers stay ours."""
 
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.headerregistry import AddressHeader
@@ -73,6 +74,10 @@ SHAPES = (
 PAYLOADS = [f"Hello{end}{INJECTED}" for end in BREAKS] + list(ENCODED) + list(SHAPES)
 
 
+def short(text: str) -> str:
+    return ascii(text[:40] + text[-20:])
+
+
 def written(**changed: str) -> EmailMessage:
     values = {"recipient": "ana@example.org", "subject": "Hello", "body": "Hi", "reply_to": "ben@example.org"}
     values |= changed
@@ -95,15 +100,15 @@ def assert_is_ours(message: EmailMessage) -> EmailMessage:
     """Reads the bytes as every kind of recipient does; nothing but our headers, and one recipient."""
     content = message.as_bytes()
     again = read_again(message)
-    names = [name.lower() for name in again.keys()]
+    names = [name.lower() for name in again]
     assert set(names) <= OUR_HEADERS
     assert len(names) == len(set(names))
-    assert [name.lower() for name in BytesHeaderParser().parsebytes(content).keys()] == names
+    assert [name.lower() for name in BytesHeaderParser().parsebytes(content)] == names
     assert addresses(again, "To") == ["ana@example.org"]
     assert addresses(again, "From") == ["events@example.org"]
     assert all(not set(str(value)) & set("\r\n\x00\u2028\u2029\x85") for value in again.values())
     # What decodes to a header when the whole is written out and read once more is an attack in two steps.
-    twice = [name.lower() for name in read_again(again).keys()]
+    twice = [name.lower() for name in read_again(again)]
     assert twice == names
     assert max(map(len, content.split(b"\r\n\r\n")[0].split(b"\r\n"))) <= 998  # RFC 5322 2.1.1
     return again
@@ -113,12 +118,12 @@ def test_there_are_more_than_sixty_ways_to_try_it() -> None:
     assert len(PAYLOADS) == len(set(PAYLOADS)) > 60
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=ascii)
+@pytest.mark.parametrize("payload", PAYLOADS, ids=short)
 def test_no_subject_makes_a_header(payload: str) -> None:
     assert_is_ours(written(subject=payload))
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=ascii)
+@pytest.mark.parametrize("payload", PAYLOADS, ids=short)
 def test_no_organisation_makes_a_header(payload: str) -> None:
     message = composed(
         Mail("<1@branchline>", "ana@example.org", "Hello", "Hi", "", AT), "events@example.org", payload
@@ -126,7 +131,28 @@ def test_no_organisation_makes_a_header(payload: str) -> None:
     assert_is_ours(message)
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=ascii)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Friends of the Public Libraries, Museums, and Community Gardens of Greater Riverbend, Inc.",
+        "a" * 40 + ", " + "b" * 40,
+        'The "Hazel" Clubs; ' * 5,
+        "é, Inc. <eve@example.org> (c) " * 4,
+        "\\" * 50,
+    ],
+    ids=short,
+)
+def test_a_long_name_of_the_organisation_stays_one_name(name: str) -> None:
+    """Python's folding drops quotes: the commas of such a name would make several senders of one."""
+    message = composed(
+        Mail("<1@branchline>", "ana@example.org", "Hello", "Hi", "", AT), "events@example.org", name
+    )
+    again = assert_is_ours(message)
+    [sender] = again["From"].addresses
+    assert re.findall(r"\w+", name) == re.findall(r"\w+", sender.display_name)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=short)
 def test_no_reply_address_makes_a_header_or_a_second_address(payload: str) -> None:
     for reply_to in (payload, f"{payload}@example.org", f"ben@{payload}", f"ben@example.org{payload}"):
         message = assert_is_ours(written(reply_to=reply_to))
@@ -135,7 +161,7 @@ def test_no_reply_address_makes_a_header_or_a_second_address(payload: str) -> No
             assert addresses(message, "Reply-To") == [reply_to.strip()]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=ascii)
+@pytest.mark.parametrize("payload", PAYLOADS, ids=short)
 def test_no_recipient_is_another_than_was_meant(payload: str) -> None:
     for recipient in (payload, f"{payload}@example.org", f"ana@{payload}", f"ana@example.org{payload}"):
         try:
@@ -145,7 +171,7 @@ def test_no_recipient_is_another_than_was_meant(payload: str) -> None:
         assert addresses(read_again(message), "To") == [recipient.strip()]
 
 
-@pytest.mark.parametrize("payload", [payload for payload in PAYLOADS if payload != "\ud800"], ids=ascii)
+@pytest.mark.parametrize("payload", [payload for payload in PAYLOADS if payload != "\ud800"], ids=short)
 def test_no_text_makes_a_header(payload: str) -> None:
     assert_is_ours(written(body=f"{payload}\r\n{INJECTED}\r\n\r\n{payload}"))
 

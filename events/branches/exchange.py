@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import islice
 from types import MappingProxyType
-from typing import BinaryIO, TextIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -202,11 +202,6 @@ def _undisturbed() -> Iterator[None]:
 
 
 # ---------------------------------------------------------------- out
-
-
-def export_branches(session: Session, out: TextIO) -> None:
-    """Writes `export_lines` to a text file that was opened with `newline=""`."""
-    out.writelines(export_lines(session))
 
 
 def export_lines(session: Session) -> Iterator[str]:

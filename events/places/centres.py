@@ -33,14 +33,16 @@ def centre(rows: Sequence[PostalRow]) -> tuple[Point, Distance, PostalRow]:
     return middle, Distance(spread), rows[name]
 
 
-def reaches(points: Sequence[Point]) -> list[Distance]:
+def reaches(points: Sequence[Point], others: Iterable[tuple[float, float]] = ()) -> list[Distance]:
     """How far each code of one country reaches, guessed from how closely its neighbours stand.
+
+    `others` are points (latitude, longitude) of the same country that stand there already.
 
     The radius of each one's share, if the points of the smallest grid cell that holds enough of them shared
     it evenly. A single row says nothing of its size, and most codes have one. Of 17,429 US and 4,087 UK
     libraries nine of ten lie within what `centre` and this say of their codes.
     """
-    distinct = {(point.latitude, point.longitude) for point in points}
+    distinct = {(point.latitude, point.longitude) for point in points}.union(others)
     grids = [(size, Counter(_cell(at, size) for at in distinct)) for size in CELLS_DEGREES]
     return [_reach((point.latitude, point.longitude), grids) for point in points]
 

@@ -58,6 +58,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 # Made when a build's rows are in: sorting once is quicker than keeping order.
 POSTAL_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS postal_key ON postal (key, country)"
+POINTS = "SELECT latitude, longitude FROM postal WHERE country = ? AND latitude IS NOT NULL"
 ADD_CODE = "INSERT OR REPLACE INTO postal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 STAGING = """
@@ -169,7 +170,7 @@ def import_postal(
         for path, report in zip(files, reports, strict=True):
             _stage(database, _counted(report.accepted(read_postal(path)), report.name, None, progress))
         database.execute(POSTAL_INDEX)
-        _settle(database, IMPORTED)
+        _settle(database, IMPORTED, progress)
         _note(database, now, {})
     return reports
 
@@ -269,7 +270,7 @@ def _fill(
     database.executemany("INSERT INTO region VALUES ('US', ?, ?)", states.items())
     _add_places(database, packages, choice)
     _add_codes(database, packages, states, choice)
-    _settle(database, BUILT)
+    _settle(database, BUILT, choice.progress)
     database.execute(POSTAL_INDEX)
     _name_regions(database)
     _keep_imported(database, target)
@@ -325,27 +326,31 @@ def _staged(row: PostalRow) -> tuple[object, ...]:
     return country, key, row.code, *point, row.place, region, row.accuracy
 
 
-def _settle(database: sqlite3.Connection, source: str) -> None:
+def _settle(database: sqlite3.Connection, source: str, progress: bool) -> None:
     """From staged rows to one row for each code, one country at a time."""
     staged = database.execute("SELECT * FROM staged ORDER BY country, key, latitude, longitude, place")
-    for country, rows in groupby(staged, itemgetter(0)):
+    for country, rows in _counted(groupby(staged, itemgetter(0)), "Countries", None, progress):
         groups = groupby(rows, itemgetter(1))
         codes = {key: [PostalRow(country, *row[2:]) for row in same] for key, same in groups}
-        database.executemany(ADD_CODE, _settled(country, codes, source))
+        others = database.execute(POINTS, (country,)).fetchall() if source == IMPORTED else []
+        database.executemany(ADD_CODE, _settled(codes, source, others))
 
 
-def _settled(country: str, codes: dict[str, list[PostalRow]], source: str) -> Iterator[tuple[object, ...]]:
+def _settled(
+    codes: dict[str, list[PostalRow]], source: str, others: Iterable[tuple[float, float]]
+) -> Iterator[tuple[object, ...]]:
     centres = {}
     for key, rows in codes.items():
         if located := [row for row in rows if row.latitude is not None]:
             centres[key] = centre(located)
         else:
-            yield key, country, rows[0].code, None, None, rows[0].place, rows[0].region, 0.0, source
-    widths = reaches([point for point, _, _ in centres.values()])
+            row = rows[0]
+            yield key, row.country, row.code, None, None, row.place, row.region, 0.0, source
+    widths = reaches([point for point, _, _ in centres.values()], others)
     for (key, (point, spread, named)), reach in zip(centres.items(), widths, strict=True):
         precision = round(max(spread, reach).km, 1)
         at = (point.latitude, point.longitude)
-        yield key, country, named.code, *at, named.place, named.region, precision, source
+        yield key, named.country, named.code, *at, named.place, named.region, precision, source
 
 
 def _name_regions(database: sqlite3.Connection) -> None:

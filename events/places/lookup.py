@@ -32,6 +32,7 @@ Kind = Literal["coordinates", "postal_code", "place", "branch"]
 Reason = Literal["code", "place", "elsewhere", "no_directory"]
 
 MOST_PLACES = 8
+LONGEST_NAME = 40
 SAME_TOWN_KM = 25.0
 NEAR_KM = 60.0  # a code and a town that are typed together lie this close
 PEOPLE_PER_KM2 = 2500  # of a town: its population tells how far from its middle an address may be
@@ -349,13 +350,16 @@ def _same_town(hit: Hit, other: Hit) -> bool:
 
 def _told(hit: Hit, locale: str) -> Interpretation:
     """`60614 Chicago, Illinois, United States`; a name that comes twice is said once."""
-    if hit.kind == "postal_code":
-        code, *names = hit.names
-    else:
-        code, names = "", list(hit.names)
-    words = dict.fromkeys(name for name in (*names, country_name(hit.country, locale)) if name)
-    label = f"{code} {', '.join(words)}".strip()
+    code, names = ("", hit.names) if hit.kind == "place" else (hit.names[0], hit.names[1:])
+    said = (*(_short(name) for name in names), country_name(hit.country, locale))
+    words = ", ".join(dict.fromkeys(name for name in said if name))
+    label = f"{code}{' ' if any(names) else ', '}{words}" if code else words
     return Interpretation(hit.kind, label, hit.country, hit.point, hit.precision_km, hit.timezone)
+
+
+def _short(name: str) -> str:
+    """Without the long lists that GeoNames has in brackets behind Canadian codes."""
+    return name if len(name) <= LONGEST_NAME else name.partition(" (")[0]
 
 
 def _sorry(typed: str, reason: Reason) -> Message:

@@ -131,7 +131,7 @@ def _chips(request: Request, form: Form, selection: Selection) -> list[tuple[str
     if selection.language:
         used.append(("language", form["language"], language_name(spoken, selection.language)))
     if selection.text:
-        used.append(("q", form["q"], f"“{selection.text}”"))
+        used.append(("q", form["q"], spoken.say(say("“%(text)s”", text=selection.text))))
     return [(label, _without(request, form, name, value)) for name, value, label in used]
 
 

@@ -25,7 +25,11 @@ ACCESS_WORDS = {
 
 
 def access_in_words(spoken: Language, words: Iterable[str]) -> str:
-    return spoken.listed([spoken.say(ACCESS_WORDS[word]) if word in ACCESS_WORDS else word for word in words])
+    """As one phrase: its first letter is a capital, as in a form, the others are not."""
+    said = [spoken.say(ACCESS_WORDS[word]) if word in ACCESS_WORDS else word for word in words]
+    return spoken.listed(
+        [phrase if number == 0 else phrase[:1].lower() + phrase[1:] for number, phrase in enumerate(said)]
+    )
 
 
 def access_options(spoken: Language) -> list[tuple[str, str]]:
@@ -45,7 +49,7 @@ def rule_in_words(spoken: Language, rule: Rule) -> str:
     """The rule as a person says it, with its end where it has one."""
     text = spoken.say(_how_often(spoken, rule))
     if rule.until is not None:
-        return spoken.say(say("%(rule)s until %(day)s", rule=text, day=rule.until.date()))
+        return spoken.say(say("%(rule)s until %(day)s", rule=text, day=spoken.long_day(rule.until.date())))
     if rule.count is not None:
         return spoken.say(say("%(rule)s, %(count)d times", rule=text, count=rule.count))
     return text
@@ -83,8 +87,10 @@ def _monthly(rule: Rule, days: str) -> Message:
         if rule.interval == 1:
             return say("On the %(nth)s %(day)s of every month", nth=which, day=days)
         return say("On the %(nth)s %(day)s of every %(n)d months", nth=which, day=days, n=rule.interval)
+    if rule.month_day == -1 and rule.interval == 1:
+        return say("On the last day of every month")
     if rule.month_day == -1:
-        return say("On the last day of the month")
+        return say("On the last day of every %(n)d months", n=rule.interval)
     if rule.interval == 1:
         return say("On day %(day)d of every month", day=rule.month_day)
     return say("On day %(day)d of every %(n)d months", day=rule.month_day, n=rule.interval)
@@ -92,12 +98,18 @@ def _monthly(rule: Rule, days: str) -> Message:
 
 def _yearly(spoken: Language, rule: Rule, days: str) -> Message:
     month = get_month_names("wide", locale=spoken.locale)[rule.month]
+    when: Message | str = _month_day(spoken, rule)
     if rule.nth:
-        return say("Every year on the %(nth)s %(day)s of %(month)s", nth=NTH[rule.nth], day=days, month=month)
-    return say("Every year on %(day)s", day=_month_day(spoken, rule))
+        when = say("the %(nth)s %(day)s of %(month)s", nth=NTH[rule.nth], day=days, month=month)
+    if rule.interval == 1:
+        return say("Every year on %(when)s", when=when)
+    return say("Every %(n)d years on %(when)s", n=rule.interval, when=when)
 
 
 def _month_day(spoken: Language, rule: Rule) -> str:
+    """The day of a yearly rule; nothing for one by weekday."""
+    if rule.nth:
+        return ""
     last = date(2000, rule.month % 12 + 1, 1) - timedelta(days=1)
     day = last if rule.month_day == -1 else date(2000, rule.month, rule.month_day)
     return spoken.month_day(day)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
 from events.branches.columns import COLUMNS
-from events.branches.exchange import CHUNK, ImportReport, export_branches, import_branches, related_slugs
+from events.branches.exchange import CHUNK, ImportReport, export_lines, import_branches, related_slugs
 from events.branches.models import Branch, FormerSlug
 from events.branches.sheet import decimal, defused, plain
 from events.db import Database
-from events.errors import Unreadable
+from events.errors import Conflict, Unreadable
 from events.places.lookup import Gazetteer
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -51,10 +51,8 @@ def notes(report: ImportReport) -> str:
 
 
 def exported(database: Database) -> str:
-    out = io.StringIO(newline="")
     with database.reading() as session:
-        export_branches(session, out)
-    return out.getvalue()
+        return "".join(export_lines(session))
 
 
 def branches(session: Session) -> dict[str, Branch]:
@@ -143,6 +141,21 @@ def test_progress_is_told_in_rows(database: Database) -> None:
     )
     assert done == [CHUNK, CHUNK, 1]
     assert len(slugs(database)) == rows
+
+
+def test_who_is_disturbed_is_told_so_and_goes_on_where_it_ended(database: Database) -> None:
+    text = ("name,external_id\n" + "".join(f"Branch {n},{n}\n" for n in range(CHUNK + 1))).encode()
+
+    def disturb(_done: int) -> None:
+        if f"branch-{CHUNK}" not in slugs(database):
+            with database.writing() as session:
+                session.add(Branch(slug=f"branch-{CHUNK}", name="Somebody else's", updated_at=NOW))
+
+    with pytest.raises(Conflict, match="Run the import again"):
+        import_branches(database, io.BytesIO(text), gazetteer=None, dry_run=False, now=NOW, progress=disturb)
+    assert len(slugs(database)) == CHUNK + 1
+    assert counts(imported(database, text)) == (1, 0, CHUNK)
+    assert f"branch-{CHUNK}-2" in slugs(database)
 
 
 def test_columns_go_by_other_names_and_two_may_be_joined(database: Database) -> None:
