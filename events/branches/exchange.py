@@ -165,6 +165,7 @@ class _Writer:
         old = branch.model_dump()
         entry.draft.write_to(branch)
         self.locator.complete(branch, entry.draft, old)
+        branch.stand_at(branch.point)  # a branch that has become confidential stands elsewhere in the index
         known = entry.known or _NOBODY
         relations = (self._relations.parents.get(entry.node), self._relations.successors.get(entry.node))
         moved = relations != (known.parent_id, known.successor_id)

@@ -7,7 +7,10 @@ from sqlalchemy import Index
 from sqlmodel import Field
 
 from ..db import Row
+from ..places.geo import Point
 from ..places.models import Located
+
+CONFIDENTIAL_GRID = 0.1  # degrees: some 11 km
 
 
 class Status(StrEnum):
@@ -75,6 +78,16 @@ class Branch(Row, Located, table=True):
     @property
     def link_list(self) -> list[str]:
         return _listed(self.links)
+
+    @property
+    def public_point(self) -> Point | None:
+        """Where searches may place it: a confidential branch only within some kilometres, however often one asks."""
+        return self.point.snapped(CONFIDENTIAL_GRID) if self.point and self.confidential else self.point
+
+    def stand_at(self, point: Point | None) -> None:
+        super().stand_at(point)
+        if self.public_point is not None:
+            self.x, self.y, self.z = self.public_point.ecef()
 
     @property
     def shows_position(self) -> bool:

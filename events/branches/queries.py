@@ -61,7 +61,7 @@ def nearest_to(
     if farthest is not None:
         query = query.where(within(session, table_of(Branch), point, farthest))
     rows = nearest(session, query, table_of(Branch), point, limit)
-    found = [Near(row[0], geodesic(point, row[0].point)) for row in rows]
+    found = [Near(row[0], geodesic(point, row[0].public_point)) for row in rows]
     return sorted(found, key=lambda near: (near.distance.km, near.branch.id))
 
 

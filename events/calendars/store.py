@@ -166,7 +166,7 @@ def refresh(session: Session, publishing: Publishing, now: datetime, most: int =
     for event in events:
         owner = session.get_one(Branch, event.branch_id)
         if not event.venue_name:
-            event.stand_at(owner.point if event.attendance != Attendance.ONLINE else None)
+            event.stand_at(owner.public_point if event.attendance != Attendance.ONLINE else None)
         save(session, event, publishing, now)
     return len(events)
 
@@ -227,7 +227,7 @@ def _point(draft: EventDraft, owner: Branch) -> Point | None:
         return None
     if draft.venue and draft.venue.latitude is not None and draft.venue.longitude is not None:
         return Point(draft.venue.latitude, draft.venue.longitude)
-    return owner.point
+    return owner.public_point
 
 
 def address_line(venue: VenueDraft) -> str:

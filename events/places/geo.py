@@ -84,6 +84,12 @@ class Point:
         across = normal * math.cos(phi)
         return across * math.cos(lam), across * math.sin(lam), normal * (1 - ECCENTRICITY_2) * math.sin(phi)
 
+    @classmethod
+    def from_ecef(cls, x: float, y: float, z: float) -> Self:
+        """The point on the surface with these coordinates (exact there: height 0)."""
+        latitude = math.atan2(z, (1 - ECCENTRICITY_2) * math.hypot(x, y))
+        return cls(math.degrees(latitude), math.degrees(math.atan2(y, x)))
+
     def snapped(self, step: float = 0.02) -> Self:
         """The nearest crossing of a grid of `step` degrees: many visitors share one, so it tells little."""
         return type(self)(_on_grid(self.latitude, step), _on_grid(self.longitude, step))

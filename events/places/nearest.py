@@ -60,7 +60,8 @@ def nearest(
     """The `limit` nearest of the rows that the statement selects, nearest first, ties by id.
 
     The statement must select from `table`, each row once, and may join and filter; rows without a position are
-    left out. Four columns are added behind its own: the chord's square, latitude, longitude and id.
+    left out. Five columns are added behind its own: the chord's square, x, y, z and id. Only x, y and z place a
+    row: a branch whose address is confidential has those of its area, whatever its coordinates are.
     """
     query = statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
     by = _by_boxes if _index(session) == SQLITE else _by_distance
@@ -96,21 +97,24 @@ def _by_boxes(
 
 
 def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -> float:
-    """Half the side of a box with enough spots, but not a whole city of them: counting takes microseconds."""
+    """Half the side of a box with enough spots, but not a whole city of them: counting takes microseconds.
+
+    Bisects between what was too small and what was crowded, by the ratio: the middle of 1 m and 10 km is 100 m.
+    """
     count, most = COUNT_SPOTS.format(table=table.name), wanted * CROWDED
     connection, at = session.connection(), point.ecef()
-    reach, too_small = FIRST_REACH_M, 0.0
-    while reach < WHOLE_EARTH_M:
+    reach, too_small, crowded = FIRST_REACH_M, FINEST_REACH_M, WHOLE_EARTH_M
+    while crowded > 1.05 * too_small:
         bounds = tuple(bound for middle in at for bound in (middle - reach, middle + reach))
         found = connection.exec_driver_sql(count, (*bounds, most)).scalar_one()
-        if found >= most and reach / ZOOM > max(too_small, FINEST_REACH_M):
-            reach /= ZOOM
+        if found >= most:
+            crowded = reach
         elif found >= 2 * wanted:
-            break
+            return reach
         else:
             too_small = reach
-            reach *= ZOOM
-    return reach
+        reach = math.sqrt(too_small * crowded)
+    return crowded
 
 
 def _by_distance(
@@ -135,8 +139,8 @@ def _in_order(rows: Sequence[sa.Row[Any]], point: Point, limit: int) -> list[sa.
         if len(ordered) >= limit:
             break
         if len(run) > 1:
-            exact = cache(lambda latitude, longitude: geodesic(point, Point(latitude, longitude)).km)
-            run.sort(key=lambda row: (exact(*row[-3:-1]), _id(row)))
+            exact = cache(lambda x, y, z: geodesic(point, Point.from_ecef(x, y, z)).km)
+            run.sort(key=lambda row: (exact(*row[-4:-1]), _id(row)))
         ordered += run
     return ordered[:limit]
 
@@ -155,7 +159,7 @@ def _runs(rows: Sequence[sa.Row[Any]]) -> Iterator[list[sa.Row[Any]]]:
 
 def _chord(row: sa.Row[Any]) -> float:
     """Metres, from what `_added` put behind the row's own columns."""
-    chord2, *_ = row[-4:]
+    chord2, *_ = row[-5:]
     return math.sqrt(chord2)
 
 
@@ -187,7 +191,7 @@ def _here(point: Point, reach: float) -> dict[str, float]:
 
 @cache
 def _added(table: sa.Table) -> tuple[sa.ColumnElement[Any], ...]:
-    return _chord2(table, HERE).label("chord2"), table.c.latitude, table.c.longitude, table.c.id
+    return _chord2(table, HERE).label("chord2"), table.c.x, table.c.y, table.c.z, table.c.id
 
 
 def _chord2(table: sa.Table, at: Spot) -> sa.ColumnElement[float]:

@@ -1,12 +1,13 @@
 """Branches: the directory, the nearest, one branch, and the same for programs."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..branches import formats, queries
+from ..branches.exchange import related_slugs
 from ..branches.models import Branch
 from ..branches.queries import Moved, Near
 from ..calendars.queries import Selection, next_dates_of_branches, upcoming
@@ -123,7 +124,8 @@ def as_json(request: Request, session: Session) -> Response:
     branch = queries.by_slug(session, request.path_params["slug"])
     if isinstance(branch, Moved):
         return moved(request, f"/branches/{branch.slug}.json")
-    return JSONResponse(formats.public(branch, url=_page_url(request, branch)))
+    slugs = related_slugs(session, [branch])
+    return JSONResponse(formats.public(branch, url=_page_url(request, branch), slugs=slugs))
 
 
 def list_json(request: Request, session: Session) -> Response:
@@ -135,7 +137,11 @@ def list_json(request: Request, session: Session) -> Response:
         found = [(near.branch, near.distance) for near in nearest(request, session, form, finding)]
     else:
         found = [(branch, None) for branch in queries.everywhere(session)]
-    items = [formats.public(branch, distance=away, url=_page_url(request, branch)) for branch, away in found]
+    slugs = related_slugs(session, [branch for branch, _ in found])
+    items = [
+        formats.public(branch, distance=away, url=_page_url(request, branch), slugs=slugs)
+        for branch, away in found
+    ]
     places = [finding.place, *finding.others] if finding.place else []
     body: dict[str, object] = {
         "interpretations": [_interpretation(place) for place in places],
@@ -147,7 +153,8 @@ def list_json(request: Request, session: Session) -> Response:
 
 
 def list_csv(request: Request, session: Session) -> Response:
-    lines = formats.public_csv(_listed(request, session))
+    found = _listed(request, session)
+    lines = formats.public_csv(found, related_slugs(session, found))
     return PlainTextResponse("".join(lines), media_type="text/csv; charset=utf-8")
 
 
@@ -155,7 +162,7 @@ def list_geojson(request: Request, session: Session) -> Response:
     return JSONResponse(formats.geojson(_listed(request, session)), media_type="application/geo+json")
 
 
-def _listed(request: Request, session: Session) -> Iterable[Branch]:
+def _listed(request: Request, session: Session) -> Sequence[Branch]:
     form = query(request)
     finding = find_place(request, session, form)
     if finding.typed:

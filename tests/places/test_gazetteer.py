@@ -168,3 +168,17 @@ def test_all_files_go_in_or_none(built: Path) -> None:
     with pytest.raises(Unreadable, match="There is no file"):
         gazetteer.import_postal(built, [good, built.parent / "missing.csv"], BUILT_AT)
     assert "41.92" in first(built, "60614")
+
+
+def test_a_file_that_does_not_say_its_country_is_of_the_one_where_its_rows_lie(tmp_path: Path) -> None:
+    rows = b"postcode;lat;lon\n" + b"".join(b"28%03d;40.%d;-3.7\n" % (row, row) for row in range(1, 9))
+    gazetteer.import_postal(tmp_path / "new.db", [written(tmp_path, "codes.csv", rows)], BUILT_AT)
+    assert first(tmp_path / "new.db", "28003") == "28003, Spain @ 40.3,-3.7"
+
+
+def test_codes_of_the_channel_islands_are_listed_there_once(tmp_path: Path) -> None:
+    line = "GB\tGY1\tSt Peter Port\t\t\t\t\t\t\t49.4598\t-2.5353\t4\n"
+    file = written(tmp_path, "GB.txt", (line + line.replace("GB", "GG", 1)).encode())
+    gazetteer.import_postal(tmp_path / "new.db", [file], BUILT_AT)
+    found = Gazetteer(tmp_path / "new.db").interpretations("GY1 1AA", country="GB")
+    assert [reading.label for reading in found] == ["GY1 St Peter Port, Guernsey"]

@@ -1,5 +1,6 @@
 """What a visitor may have meant."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from events.errors import Unreadable
 from events.places.asking import country_order
 from events.places.geo import InvalidCoordinates, Point
 from events.places.lookup import Gazetteer, KnownPlace, UnknownPlace
+
+from ..small_gazetteer import build_small
 
 ALDER = KnownPlace("60614", "Chicago", "IL", "US", Point(41.9227, -87.6533))
 
@@ -135,3 +138,36 @@ def test_countries_are_tried_as_said_then_the_operators_then_branches_then_the_r
     )
     assert country_order("PR", [], [], "") == ("US",)
     assert country_order(None, [], [], "*, ;q=, xx-, " + "x" * 500) == ()
+
+
+def test_a_code_that_is_not_in_the_country_typed_with_it_is_offered_where_it_is(places: Gazetteer) -> None:
+    with pytest.raises(UnknownPlace, match="only outside the country") as caught:
+        places.interpretations("99701 Germany")
+    assert [found.label for found in caught.value.elsewhere] == ["99701 Fairbanks, Alaska, United States"]
+
+
+def test_a_full_postcode_of_a_branch_is_found_by_its_outward_code_and_by_a_neighbours(tmp_path: Path) -> None:
+    whitechapel = KnownPlace("E1 6QL", "London", "", "GB", Point(51.52, -0.07))
+    places = Gazetteer(tmp_path / "none.db")
+    for typed in ("E1", "e1 7aa", "London", "London, United Kingdom"):
+        (found,) = places.interpretations(typed, known=lambda: [whitechapel])
+        assert found.point == whitechapel.point
+    with pytest.raises(UnknownPlace):
+        places.interpretations("London, France", known=lambda: [whitechapel])
+
+
+def test_a_directory_that_is_replaced_is_noticed_at_once(tmp_path: Path) -> None:
+    places = Gazetteer(tmp_path / "places.db")
+    assert not places.exists
+    build_small(tmp_path)
+    assert labels(places, "99701") == ["99701 Fairbanks, Alaska, United States"]
+    (tmp_path / "places.db").write_bytes(b"not a database")
+    assert not places.exists
+    (tmp_path / "places.db").unlink()
+    assert places.about() == {}
+
+
+def test_threads_share_a_directory(places: Gazetteer) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: labels(places, "28013", "ES")[0], range(200)))
+    assert set(found) == {"28013 Madrid, Spain"}

@@ -152,3 +152,21 @@ def test_postgresql_answers_both_from_its_index(engines: Engines) -> None:
     database.dispose()
     assert len(plans) == 2
     assert all("ix_branch_spot" in plan for plan in plans)
+
+
+def test_on_the_other_side_of_the_earth_the_order_is_still_that_of_the_ground(database: Database) -> None:
+    """There chords hardly differ, and the flattening decides."""
+    chance = random.Random(4)
+    points = [Point(-40 + chance.gauss(0, 1), 176 + chance.gauss(0, 1)) for _ in range(100)]
+    with database.writing() as session:
+        session.add_all(branch(f"b{number}", "Branch", point) for number, point in enumerate(points))
+    for asked in (Point(40, -4), Point(40.2, -3.7)):
+        assert found(database, asked, 5) == [number for _, number in by_geodesic(database, asked)[:5]]
+
+
+def test_more_branches_at_one_place_than_are_asked_for_come_by_id(database: Database) -> None:
+    with database.writing() as session:
+        session.add_all(branch(f"b{number}", "Branch", Point(0, 179.99)) for number in range(60))
+    assert found(database, Point(0, -179.99), 5) == [
+        number for _, number in by_geodesic(database, Point(0, 0))[:5]
+    ]
