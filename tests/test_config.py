@@ -156,7 +156,7 @@ def test_our_own_variable_comes_before_the_common_one(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_data_directory_is_said(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
-    with pytest.raises(ConfigurationError, match="data directory .* cannot be made"):
+    with pytest.raises(ConfigurationError, match=r"data directory .* cannot be made"):
         settings(tmp_path)
 
 

@@ -105,7 +105,7 @@ def test_all_day_events_show_their_last_day_not_the_one_after() -> None:
         (9.94, "6.2 mi", "9,9 km"),
         (9.96, "6.2 mi", "10 km"),
         (16.05, "10 mi", "16 km"),
-        (4321, "2,685 mi", "4321 km"),
+        (4321, "2,685 mi", "4.321 km"),
         (16093.44, "10,000 mi", "16.093 km"),
     ],
 )

@@ -19,7 +19,7 @@ from ..places.geo import Point
 from ..places.naming import fold
 from . import content
 from .content import Publishing, Told
-from .drafts import EventDraft, OverrideDraft, VenueDraft
+from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
 from .ics import vevent
 from .models import (
     Attendance,
@@ -213,7 +213,7 @@ def _fill(event: Event, draft: EventDraft, owner: Branch) -> None:
     event.exdates = [moment.isoformat() for moment in sorted(draft.exdates)]
     event.attendance, event.online_url = draft.attendance, draft.online_url
     event.registration_url, event.contact, event.cost = draft.registration_url, draft.contact, draft.cost
-    event.access = ",".join(sorted(draft.access))
+    event.access = ",".join(word for word in ACCESS if word in draft.access)
     event.state, event.cancelled_reason = draft.state, draft.reason
     event.venue_name = draft.venue.name if draft.venue else ""
     event.venue_address = address_line(draft.venue) if draft.venue else ""

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -23,8 +24,6 @@ _EMAIL = re.compile(
 # IDNA folds look-alikes: a full-width "@" or "," of a domain comes out as the real one, and is refused here.
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
 _hasher = PasswordHasher()
-# Checked when there is no such person, so that the answer takes as long as when there is one.
-_NOBODY = _hasher.hash(secrets.token_hex(16))
 
 
 class LinkUsed(BranchlineError):
@@ -147,12 +146,18 @@ def set_password(session: Session, person: Person, password: str) -> None:
 def with_password(session: Session, email: str, password: str) -> Person | None:
     """The person, if the password is theirs; the same work whether or not there is such a person."""
     person = find(session, email)
-    kept = person.password_hash if person and person.password_hash else _NOBODY
+    kept = person.password_hash if person and person.password_hash else _nobody()
     try:
         _hasher.verify(kept, password[:LONGEST_PASSWORD])
     except VerificationError:
         return None
     return person
+
+
+@cache
+def _nobody() -> str:
+    """Checked when there is no such person, so that the answer takes as long as when there is one."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def begin(session: Session, person: Person, device: str, now: datetime) -> str:

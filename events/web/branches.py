@@ -56,6 +56,7 @@ def _near(request: Request, session: Session, form: Form) -> Response:
     return render(
         request,
         "branches/near.html",
+        unit=unit_of(request),
         status_code=finding.status,
         form=form,
         finding=finding,

@@ -16,12 +16,12 @@ from ..calendars import content, feeds, queries, store
 from ..calendars.content import Place, Told
 from ..calendars.feeds import Finished, Heading
 from ..calendars.models import Topic
-from ..calendars.queries import EVERYTHING, Listed, Selection
+from ..calendars.queries import Listed, Selection
 from ..errors import Gone, Message, NotFound, Unreadable, say
 from .conditional import fresh_answer
 from .endpoints import now
 from .environment import link
-from .finding import Finding, find_place, read_selection, read_within, select_near, snapped
+from .finding import Finding, find_place, read_selection, read_within, select_kindly, snapped
 from .forms import Form, page_number, query
 from .responses import moved
 from .rows import by_day, event_row, repeats, unit_of, zone_label
@@ -40,10 +40,7 @@ def listing(request: Request, session: Session) -> Response:
     page = page_number(form)
     rows: list[Listed] = []
     more = False
-    try:
-        selection, finding = select_near(request, session, form)
-    except Unreadable as error:  # said above the form, which keeps what was typed
-        selection, finding = EVERYTHING, Finding(form["near"], problem=error)
+    selection, finding = select_kindly(request, session, form)
     if finding.problem is None:
         rows, more = queries.upcoming(session, selection, now(), page=page)
     return _list_page(request, session, "calendars/list.html", form, selection, finding, rows, page, more)
@@ -91,7 +88,7 @@ def _list_page(
             *language_options(spoken, queries.languages_in_use(session)),
         ],
         unit=unit_of(request),
-        chips=_chips(request, form, selection),
+        chips=_chips(request, session, form, selection),
         previous=_page_link(request, form, page - 1) if page > 1 else None,
         following=_page_link(request, form, page + 1) if more else None,
         month_href=link(
@@ -114,11 +111,11 @@ def _page_link(request: Request, form: Form, page: int) -> str:
     return link(language_of(request).code, path, {**kept, "page": page if page > 1 else None})
 
 
-def _chips(request: Request, form: Form, selection: Selection) -> list[tuple[str, str]]:
+def _chips(request: Request, session: Session, form: Form, selection: Selection) -> list[tuple[str, str]]:
     """Each filter in use, and the address without it."""
     spoken = language_of(request)
-    used = [("topic", slug, slug) for slug in selection.topics]
-    used += [("branch", slug, slug) for slug in selection.branches]
+    used = [("topic", slug, queries.topic_at(session, slug).name) for slug in selection.topics]
+    used += [("branch", slug, branches.here(session, slug).name) for slug in selection.branches]
     used += [("access", word, spoken.say(ACCESS_WORDS[word])) for word in selection.access]
     if selection.first:
         used.append(("from", form["from"], spoken.say(say("From %(day)s", day=selection.first))))
@@ -146,7 +143,7 @@ def _without(request: Request, form: Form, name: str, value: str) -> str:
 def month(request: Request, session: Session) -> Response:
     year, number = _month(request)
     form = query(request)
-    selection, finding = select_near(request, session, form)
+    selection, finding = select_kindly(request, session, form)
     weeks = calendar.Calendar(language_of(request).locale.first_week_day).monthdatescalendar(year, number)
     first, last = weeks[0][0], weeks[-1][-1]
     rows, _ = queries.upcoming(
@@ -159,6 +156,7 @@ def month(request: Request, session: Session) -> Response:
     return render(
         request,
         "calendars/month.html",
+        status_code=finding.status,
         form=form,
         finding=finding,
         sentence=finding.sentence,

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from ..branches import queries as branches
 from ..calendars.drafts import ACCESS
-from ..calendars.queries import Selection
+from ..calendars.queries import EVERYTHING, Selection
 from ..errors import BranchlineError, Message, Unreadable, say
 from ..places.asking import country_order
 from ..places.geo import Distance, Unit
@@ -126,6 +126,14 @@ def select_near(request: Request, session: Session, form: Form) -> tuple[Selecti
     if finding.place is None or finding.place.point is None:
         return selection, finding
     return replace(selection, near=finding.place.point, within=within), finding
+
+
+def select_kindly(request: Request, session: Session, form: Form) -> tuple[Selection, Finding]:
+    """As `select_near`, for a page that says above its form what could not be read, and keeps what was typed."""
+    try:
+        return select_near(request, session, form)
+    except Unreadable as error:
+        return EVERYTHING, Finding(form["near"], problem=error)
 
 
 def snapped(selection: Selection, unit: Unit) -> Selection:

@@ -79,13 +79,7 @@ def new_page(
     slug = form["branch"] or query(request)["branch"]
     owner = next((branch for branch in mine if branch.slug == slug), mine[0])
     if form is EMPTY:
-        form = Form(
-            [
-                ("branch", owner.slug),
-                ("language", (owner.language_list or ["en"])[0]),
-                ("timezone", owner.timezone),
-            ]
-        )
+        form = Form([("branch", owner.slug), ("language", (owner.language_list or ["en"])[0])])
     return _form_page(request, session, form, faults, None, None)
 
 

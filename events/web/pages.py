@@ -10,7 +10,7 @@ from ..errors import NotFound
 from ..messages import outbox
 from ..migrations import is_newest
 from .endpoints import now
-from .finding import select_near
+from .finding import select_kindly
 from .forms import query
 from .rows import by_day
 from .state import language_of, state_of
@@ -36,10 +36,11 @@ def home(request: Request, session: Session) -> Response:
 
 def subscribe(request: Request, session: Session) -> Response:
     form = query(request)
-    selection, finding = select_near(request, session, form)
+    selection, finding = select_kindly(request, session, form)
     return render(
         request,
         "pages/subscribe.html",
+        status_code=finding.status,
         form=form,
         finding=finding,
         sentence=finding.sentence,

@@ -166,7 +166,20 @@ def test_on_the_other_side_of_the_earth_the_order_is_still_that_of_the_ground(da
 
 def test_more_branches_at_one_place_than_are_asked_for_come_by_id(database: Database) -> None:
     with database.writing() as session:
-        session.add_all(branch(f"b{number}", "Branch", Point(0, 179.99)) for number in range(60))
-    assert found(database, Point(0, -179.99), 5) == [
-        number for _, number in by_geodesic(database, Point(0, 0))[:5]
-    ]
+        for number in reversed(range(1, 61)):
+            session.add(branch(f"b{number}", "Branch", Point(0, 179.99), id=number))
+            session.flush()
+    assert found(database, Point(0, -179.99), 5) == [1, 2, 3, 4, 5]
+
+
+def test_what_a_filter_leaves_is_found_however_far_it_is(database: Database) -> None:
+    """A crowd that is left out stands around the point."""
+    chance = random.Random(5)
+    with database.writing() as session:
+        for number in range(300):
+            crowd = Point(41.9 + chance.gauss(0, 0.05), -87.6 + chance.gauss(0, 0.05))
+            session.add(branch(f"c{number}", "Closed", crowd, status="closed"))
+        for number in range(30):
+            far = Point(chance.uniform(-60, 60), chance.uniform(60, 170))
+            session.add(branch(f"b{number}", "Branch", far))
+    assert_exact(database, [Point(41.9, -87.6)])

@@ -53,6 +53,8 @@ def test_the_language_switch_keeps_the_page_and_its_query(ben: TestClient, cast:
         ("/events?page=x", "page number"),
         ("/events?q=%FF", "UTF-8"),
         ("/calendar/2026/13", "month"),
+        ("/calendar/2026/12?online=maybe", "yes or no"),
+        ("/subscribe?near=91,0", "latitude"),
         ("/calendar/0/1", "month"),
     ],
 )
@@ -62,6 +64,11 @@ def test_what_cannot_be_read_is_said_in_a_sentence(
     answer = ben.get(path)
     assert answer.status_code == 422
     assert sentence in answer.text and "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/branches?near=91,0", "/events?near=91,0", "/subscribe?near=91,0"])
+def test_what_was_typed_is_kept(ben: TestClient, cast: Cast, path: str) -> None:
+    assert 'value="91,0"' in ben.get(path).text
 
 
 def test_the_same_sentence_comes_in_spanish(ben: TestClient, cast: Cast) -> None:

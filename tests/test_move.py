@@ -1,0 +1,236 @@
+"""`branchline move`: everything from one engine into an empty database of the other, and back."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import select
+
+from events.branches.models import Branch, FormerSlug
+from events.calendars import imports
+from events.calendars.content import Publishing
+from events.calendars.models import Event, Rendered
+from events.db import Database, table_of
+from events.errors import Conflict
+from events.language import language
+from events.limits import CONTACT, Limiter
+from events.messages import contact, outbox
+from events.messages.contact import ContactDraft
+from events.messages.models import OutgoingMail
+from events.migrations import metadata, move, upgrade
+from events.people import permissions, sign_in
+from events.people.models import Purpose, Role
+from events.places.geo import Point
+from events.places.nearest import nearest
+from tests.conftest import NOW, Engines, branch
+
+PUBLISHING = Publishing("http://localhost:8000", "Hazel Clubs", ("en", "es"))
+CALENDAR = "\r\n".join(
+    """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//Hazel Clubs//EN
+BEGIN:VEVENT
+UID:weekly@example.org
+DTSTART;TZID=America/Chicago:20261124T190000
+DTEND;TZID=America/Chicago:20261124T210000
+RRULE:FREQ=WEEKLY;COUNT=10
+EXDATE;TZID=America/Chicago:20261201T190000
+SUMMARY:Saw club 🪚
+DESCRIPTION:Bring “your own” saw\\; or ours.\\nÑandú
+CATEGORIES:Workshops,Wood
+X-BRANCHLINE-BRANCH:alder
+END:VEVENT
+BEGIN:VEVENT
+UID:weekly@example.org
+RECURRENCE-ID;TZID=America/Chicago:20261208T190000
+DTSTART;TZID=America/Chicago:20261209T190000
+DTEND;TZID=America/Chicago:20261209T210000
+SUMMARY:Saw club on a Wednesday
+X-BRANCHLINE-BRANCH:alder
+END:VEVENT
+BEGIN:VEVENT
+UID:fiesta@example.org
+DTSTART;VALUE=DATE:20261212
+DTEND;VALUE=DATE:20261214
+SUMMARY:Fiesta
+STATUS:CANCELLED
+X-BRANCHLINE-BRANCH:birch
+END:VEVENT
+END:VCALENDAR
+""".splitlines()
+)
+
+
+def fill(database: Database) -> None:
+    """A row at least in every table; branches that point up, down and at their successors."""
+    with database.writing() as session:
+        alder = branch("alder", "Alder Club", Point(41.9227, -87.6533), timezone="America/Chicago", country="US",
+                       email="alder@example.org", external_id="A-1", opened_on=NOW.date())  # fmt: skip
+        birch = branch(
+            "birch", "Club Ábedul", Point(40.4203, -3.7058), timezone="Europe/Madrid", country="ES"
+        )
+        cedar = branch("cedar", "Cedar", None, status="closed", end_date=NOW.date())
+        session.add_all([alder, birch, cedar])
+        session.flush()
+        # The first points at the last, so that no order of rows would do.
+        alder.parent_id, birch.parent_id, cedar.successor_id = cedar.id, alder.id, birch.id
+        session.add(FormerSlug(slug="old-alder", branch_id=alder.id or 0))
+        ana = sign_in.find_or_add(session, "ana@example.org", NOW)
+        sign_in.set_password(session, ana, "correct horse battery")
+        permissions.invite(session, ana, alder, Role.ORGANIZER)
+        sign_in.begin(session, ana, "Firefox", NOW)
+        sign_in.make_link(session, ana, Purpose.SIGN_IN, NOW)
+        draft = ContactDraft(key="k" * 32, name="Ben", email="ben@example.org", message="¿Sí?")
+        contact.send(session, alder, draft, language("es"), "Hazel Clubs", NOW)
+        outbox.put(session, NOW, recipient="cy@example.org", subject="News", body="Hello\r\n\tthere")
+        outbox.mark_sent(session, 1, NOW + timedelta(microseconds=123456))
+    report = imports.import_events(
+        database, BytesIO(CALENDAR.encode()), publishing=PUBLISHING, now=NOW, branch=None
+    )
+    assert (report.added, report.refusals) == (2, [])
+    Limiter(database, "secret").count(CONTACT, "192.0.2.1", NOW)
+
+
+def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    with database.engine.connect() as connection:
+        return {
+            table.name: [
+                tuple(row)
+                for row in connection.execute(sa.select(table).order_by(*table.primary_key.columns))
+            ]
+            for table in metadata.sorted_tables
+        }
+
+
+class Bases:
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+        self.made: list[Database] = []
+
+    def blank(self, engine: str) -> Database:
+        self.made.append(Database(self._engines.blank_url(engine), size=2))
+        return self.made[-1]
+
+
+@pytest.fixture
+def bases(engines: Engines) -> Iterator[Bases]:
+    bases = Bases(engines)
+    yield bases
+    for database in bases.made:
+        database.dispose()
+
+
+@pytest.fixture
+def filled(bases: Bases) -> Database:
+    database = bases.blank("sqlite")
+    upgrade(database)
+    fill(database)
+    return database
+
+
+def test_everything_arrives_on_the_other_engine_and_comes_back_the_same(
+    filled: Database, bases: Bases
+) -> None:
+    before = contents(filled)
+    assert [name for name, rows in before.items() if not rows] == []
+    there, back = bases.blank("postgresql"), bases.blank("sqlite")
+    counts = {name: len(rows) for name, rows in before.items()}
+    assert move.move(filled, there) == counts
+    assert contents(there) == before
+    assert move.move(there, back) == counts
+    assert contents(back) == before
+
+
+def test_what_feeds_publish_is_the_same_to_the_byte(filled: Database, bases: Bases) -> None:
+    there = bases.blank("postgresql")
+    move.move(filled, there)
+
+    def published(database: Database) -> list[bytes]:
+        with database.reading() as session:
+            rows = session.exec(select(Rendered).order_by("event_id", "locale")).all()
+            return [row.ics.encode() for row in rows]
+
+    assert len(published(filled)) >= 2
+    assert "🪚".encode() in b"".join(published(filled))
+    assert published(there) == published(filled)
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_new_rows_get_new_keys_after_a_move(filled: Database, bases: Bases, engine: str) -> None:
+    there = bases.blank("postgresql")
+    move.move(filled, there)
+    if engine == "sqlite":
+        back = bases.blank("sqlite")
+        move.move(there, back)
+        there = back
+    with there.writing() as session:
+        dogwood = branch("dogwood", "Dogwood", Point(41.9, -87.6))
+        session.add(dogwood)
+        dee = sign_in.find_or_add(session, "dee@example.org", NOW)
+        outbox.put(session, NOW, recipient="dee@example.org", subject="News", body="Hello")
+        session.flush()
+        assert (dogwood.id, dee.id) == (4, 2)
+    more = CALENDAR.replace("weekly@", "another@").replace("fiesta@", "otra@")
+    report = imports.import_events(there, BytesIO(more.encode()), publishing=PUBLISHING, now=NOW, branch=None)
+    assert (report.added, report.refusals) == (2, [])
+    with there.reading() as session:
+        assert set(session.exec(select(Event.id)).all()) == {1, 2, 3, 4}
+        assert len(session.exec(select(OutgoingMail)).all()) == 3
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_the_nearest_branches_are_found_after_a_move(filled: Database, bases: Bases, engine: str) -> None:
+    """The spatial index is no table of ours: it must fill itself."""
+    there = bases.blank("postgresql")
+    move.move(filled, there)
+    if engine == "sqlite":
+        back = bases.blank("sqlite")
+        move.move(there, back)
+        there = back
+    with there.reading() as session:
+        query = select(Branch)
+        found = nearest(session, query, table_of(Branch), Point(40.4, -3.7), 5)
+    assert [row[0].slug for row in found] == ["birch", "alder"]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_target_with_rows_is_refused_and_left_as_it_is(filled: Database, bases: Bases, engine: str) -> None:
+    there = bases.blank(engine)
+    upgrade(there)
+    with there.writing() as session:
+        sign_in.find_or_add(session, "cy@example.org", NOW)
+    before = contents(there)
+    with pytest.raises(Conflict, match="not empty: table person has rows"):
+        move.move(filled, there)
+    assert contents(there) == before
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+def test_a_move_that_is_interrupted_leaves_the_target_empty(
+    filled: Database, bases: Bases, engine: str
+) -> None:
+    there = bases.blank(engine)
+
+    def fail(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if statement.startswith("INSERT INTO rendered"):
+            raise KeyboardInterrupt
+
+    sa.event.listen(there.engine, "before_cursor_execute", fail)
+    with pytest.raises(KeyboardInterrupt):
+        move.move(filled, there)
+    sa.event.remove(there.engine, "before_cursor_execute", fail)
+    assert not any(contents(there).values())
+    move.move(filled, there)
+    assert contents(there) == contents(filled)
+
+
+def test_more_rows_than_fit_into_one_chunk_arrive(
+    filled: Database, bases: Bases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(move, "CHUNK", 2)
+    there = bases.blank("postgresql")
+    move.move(filled, there)
+    assert contents(there) == contents(filled)

@@ -1,0 +1,200 @@
+"""The worker: it sends, renders and cleans until it is told to stop, whatever the database does meanwhile."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlmodel import select
+
+from events import mail, migrations, worker
+from events.calendars.content import Publishing
+from events.config import Settings
+from events.db import Database
+from events.limits import CONTACT, Limiter, RequestCount
+from events.messages import outbox
+from events.messages.models import OutgoingMail
+from events.people import sign_in
+from events.people.models import Person, SignedIn
+from events.worker import Worker
+from tests.conftest import Cast, Engines
+from tests.smtp_sink import Sink
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "PAUSE_S", 0.02)
+
+
+@contextmanager
+def working(settings: Settings, publishing: Publishing) -> Iterator[threading.Thread]:
+    """A worker in a thread of its own, stopped at the end of the block."""
+    running = Worker(settings, publishing)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        running.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return condition()
+
+
+def put(database: Database, *subjects: str) -> None:
+    with database.writing() as session:
+        for subject in subjects:
+            outbox.put(session, datetime.now(UTC), recipient="ana@example.org", subject=subject, body="Hello")
+
+
+def unsent(database: Database) -> int:
+    with database.reading() as session:
+        return outbox.waiting(session)[0]
+
+
+def test_mails_go_out_while_it_runs(database: Database, settings: Settings, publishing: Publishing) -> None:
+    with working(settings, publishing):
+        put(database, "one", "two")
+        assert soon(lambda: unsent(database) == 0)
+    assert len(list(settings.mail_dir.glob("*.eml"))) == 2
+
+
+def test_two_workers_send_each_mail_once(
+    database: Database, settings: Settings, publishing: Publishing
+) -> None:
+    sink = Sink()
+    put(database, *(str(number) for number in range(20)))
+    settings = replace(settings, smtp_url=sink.url)
+    with sink.up(), working(settings, publishing), working(settings, publishing):
+        assert soon(lambda: unsent(database) == 0)
+    assert sorted(int(mail["Subject"]) for mail in sink.mails) == list(range(20))
+
+
+def test_a_mail_is_leased_for_longer_than_sending_it_can_take() -> None:
+    """Otherwise a second worker would take it while the first still talks to a slow server."""
+    assert outbox.LEASE.total_seconds() > mail.SEND_WITHIN_S + 10
+
+
+def test_only_the_mail_being_sent_is_leased_while_a_server_is_slow(
+    database: Database, settings: Settings, publishing: Publishing
+) -> None:
+    sink = Sink()
+    put(database, "one", "two", "three")
+    slow = Worker(replace(settings, smtp_url=sink.url), publishing)
+    with ThreadPoolExecutor(1) as pool:
+        with sink.silent():
+            sending = pool.submit(slow.deliver_mails)
+
+            def leased() -> list[int | None]:
+                with database.reading() as session:
+                    query = select(OutgoingMail.id).where(sa.column("leased_until").is_not(None))
+                    return list(session.exec(query).all())
+
+            assert soon(lambda: leased() == [1])
+            assert leased() == [1]
+            slow.stop()
+        assert sending.result(20) == 1  # the server hung up, and the others were not begun
+    slow.database.dispose()
+    assert unsent(database) == 3
+
+
+def test_it_waits_for_the_schema_and_then_works(
+    engines: Engines, settings: Settings, publishing: Publishing, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "branchline.worker"):
+        for engine in ("sqlite", "postgresql"):
+            caplog.clear()
+            blank = Database(engines.blank_url(engine))
+            with working(replace(settings, database_url=blank.url), publishing) as thread:
+                assert soon(lambda: "branchline migrate" in caplog.text)
+                migrations.upgrade(blank)
+                put(blank, "one")
+                assert soon(lambda: unsent(blank) == 0)  # noqa: B023
+                assert thread.is_alive()
+            blank.dispose()
+
+
+def test_it_outlives_a_database_that_is_away(
+    engines: Engines, settings: Settings, publishing: Publishing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connections are cut, as a restart of PostgreSQL cuts them."""
+    database = Database(engines.fresh_url("postgresql"))
+    with (
+        caplog.at_level(logging.WARNING, "branchline.worker"),
+        working(replace(settings, database_url=database.url), publishing) as thread,
+    ):
+        put(database, "one")
+        assert soon(lambda: unsent(database) == 0)
+        with database.engine.connect() as connection:
+            cut = sa.text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute(cut)
+        put(database, "two")
+        assert soon(lambda: unsent(database) == 0)
+        assert thread.is_alive()
+    database.dispose()
+
+
+def test_it_says_so_and_goes_on_when_the_database_does_not_answer(
+    settings: Settings, publishing: Publishing, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = tmp_path / "later" / "branchline.db"
+    url = f"sqlite:///{nowhere}"
+    with (
+        caplog.at_level(logging.WARNING, "branchline.worker"),
+        working(replace(settings, database_url=url), publishing),
+    ):
+        assert soon(lambda: "the database does not answer" in caplog.text)
+        nowhere.parent.mkdir()
+        database = Database(url)
+        migrations.upgrade(database)
+        put(database, "one")
+        assert soon(lambda: unsent(database) == 0)
+        database.dispose()
+
+
+def test_what_is_over_is_cleaned_away_at_the_start(
+    database: Database, settings: Settings, publishing: Publishing, cast: Cast
+) -> None:
+    past = datetime.now(UTC) - timedelta(days=100)
+    put(database, "one")
+    with database.writing() as session:
+        outbox.mark_sent(session, 1, past)
+        sign_in.begin(session, session.get_one(Person, cast.ana.id), "Firefox", past)
+    Limiter(database, "secret").count(CONTACT, "192.0.2.1", past)
+
+    def left() -> int:
+        with database.reading() as session:
+            return sum(len(session.exec(select(t)).all()) for t in (OutgoingMail, SignedIn, RequestCount))
+
+    assert left() == 3
+    with working(settings, publishing):
+        assert soon(lambda: left() == 0)
+
+
+def test_an_idle_worker_writes_nothing(
+    database: Database, settings: Settings, publishing: Publishing
+) -> None:
+    idle = Worker(settings, publishing)
+    statements: list[str] = []
+    sa.event.listen(idle.database.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    idle.deliver_mails()
+    idle.refresh_events()
+    idle.database.dispose()
+    assert statements
+    assert [one for one in statements if not one.startswith("SELECT") and one != "BEGIN"] == []
