@@ -106,10 +106,6 @@ class Event(Row, Located, table=True):
     def is_series(self) -> bool:
         return bool(self.rrule)
 
-    @property
-    def is_public(self) -> bool:
-        return self.state in (State.PUBLISHED, State.CANCELLED) and self.deleted_at is None
-
     def publish(self) -> None:
         self.state, self.cancelled_reason = State.PUBLISHED, ""
 

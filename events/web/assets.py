@@ -2,7 +2,6 @@
 
 import hashlib
 import mimetypes
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +30,6 @@ class Assets:
             url: Asset(files[name], mimetypes.guess_type(name)[0] or "application/octet-stream")
             for name, url in self._urls.items()
         }
-
-    @property
-    def urls(self) -> Mapping[str, str]:
-        return self._urls
 
     def url_of(self, name: str) -> str:
         return self._urls[name]

@@ -21,7 +21,7 @@ from ..errors import Gone, Message, NotFound, Unreadable, say
 from .conditional import fresh_answer
 from .endpoints import now
 from .environment import link
-from .finding import Finding, find_place, read_selection, read_within, select_kindly, snapped
+from .finding import Finding, select_kindly, select_near, snapped
 from .forms import Form, page_number, query
 from .responses import moved
 from .rows import by_day, event_row, repeats, unit_of, zone_label
@@ -257,13 +257,10 @@ def _event_id(request: Request) -> int:
 
 def events_feed(request: Request, session: Session) -> Response:
     form = query(request)
-    selection, finding = read_selection(request, form), find_place(request, session, form)
+    selection, finding = select_near(request, session, form)
     if finding.problem:
         raise finding.problem
-    if finding.place is not None and finding.place.point is not None:
-        within = read_within(request, form, 25.0)
-        selection = snapped(replace(selection, near=finding.place.point, within=within), unit_of(request))
-    return _feed(request, session, selection, "/events.ics", None)
+    return _feed(request, session, snapped(selection, unit_of(request)), "/events.ics", None)
 
 
 def branch_feed(request: Request, session: Session) -> Response:
