@@ -146,12 +146,14 @@ def month(request: Request, session: Session) -> Response:
     selection, finding = select_kindly(request, session, form)
     weeks = calendar.Calendar(language_of(request).locale.first_week_day).monthdatescalendar(year, number)
     first, last = weeks[0][0], weeks[-1][-1]
-    rows, _ = queries.upcoming(
-        session,
-        replace(selection, first=first, last=last),
-        datetime.combine(first, datetime.min.time(), now().tzinfo) - timedelta(days=2),
-        size=MONTH_EVENTS,
-    )
+    rows: list[Listed] = []
+    if finding.problem is None:
+        rows, _ = queries.upcoming(
+            session,
+            replace(selection, first=first, last=last),
+            datetime.combine(first, datetime.min.time(), now().tzinfo) - timedelta(days=2),
+            size=MONTH_EVENTS,
+        )
     filters = {name: list(form.all(name)) for name in FILTERS if name not in ("from", "to")}
     return render(
         request,

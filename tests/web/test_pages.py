@@ -1,9 +1,14 @@
 """Every page answers; bad input gets a sentence; nobody is watched."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from starlette.testclient import TestClient
 
 from events.branches.models import Branch
+from events.calendars import store
+from events.calendars.content import Publishing
+from events.calendars.drafts import EventDraft
 from events.db import Database
 from tests.conftest import Cast
 
@@ -69,6 +74,23 @@ def test_what_cannot_be_read_is_said_in_a_sentence(
 @pytest.mark.parametrize("path", ["/branches?near=91,0", "/events?near=91,0", "/subscribe?near=91,0"])
 def test_what_was_typed_is_kept(ben: TestClient, cast: Cast, path: str) -> None:
     assert 'value="91,0"' in ben.get(path).text
+
+
+@pytest.mark.parametrize("near", ["91,0", "nowhere-at-all"])
+def test_a_place_that_is_not_understood_never_turns_into_everything(
+    ben: TestClient, database: Database, publishing: Publishing, cast: Cast, near: str
+) -> None:
+    now = datetime.now(UTC)
+    start = datetime(now.year, now.month, 15, 12)
+    draft = {"title": "Tool night", "start": start, "end": start + timedelta(hours=1), "rrule": "FREQ=DAILY"}
+    with database.writing() as session:
+        event = EventDraft.model_validate({**draft, "timezone": "UTC", "state": "published"})
+        store.add(session, event, [cast.alder], publishing, now)
+    month = f"/calendar/{now.year}/{now.month}"
+    for path in (month, "/events", "/subscribe"):
+        page = ben.get(f"{path}?near={near}").text
+        assert "Tool night" not in page and "webcal:" not in page, path
+    assert "Tool night" in ben.get(month).text and "webcal:" in ben.get("/subscribe").text
 
 
 def test_the_same_sentence_comes_in_spanish(ben: TestClient, cast: Cast) -> None:
