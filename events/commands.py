@@ -19,7 +19,7 @@ from . import migrations, server
 from .app import publishing_of
 from .branches import exchange, queries
 from .branches.models import Branch
-from .calendars import imports, store
+from .calendars import derived, imports
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
@@ -258,7 +258,7 @@ def _refresh_events(settings: Settings, database: Database) -> None:
     more = 1
     while more:
         with database.writing() as session:
-            more = store.refresh(session, publishing_of(settings), _now())
+            more = derived.refresh(session, publishing_of(settings), _now())
 
 
 # ---------------------------------------------------------------- pieces

@@ -63,6 +63,8 @@ class Language:
         match value:
             case Message():
                 return self.say(value)
+            case time():
+                return self.time(value)
             case datetime():
                 return f"{self.day(value.date())}, {self.time(value.time())}"
             case date():

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 
 from . import limits, migrations
-from .calendars import store
+from .calendars import derived
 from .calendars.content import Publishing
 from .config import Settings
 from .db import Database
@@ -96,10 +96,10 @@ class Worker:
 
     def refresh_events(self) -> int:
         with self.database.reading() as session:
-            if not store.needs_refresh(session, self.publishing, _now()):
+            if not derived.needs_refresh(session, self.publishing, _now()):
                 return 0
         with self.database.writing() as session:
-            return store.refresh(session, self.publishing, _now(), most=50)
+            return derived.refresh(session, self.publishing, _now(), most=50)
 
     def clean(self) -> None:
         with self.database.writing() as session:

@@ -12,7 +12,7 @@ from sqlmodel import select
 from events.branches.models import Branch, FormerSlug
 from events.calendars import imports
 from events.calendars.content import Publishing
-from events.calendars.models import Event, Rendered
+from events.calendars.models import CalendarSource, Departure, Event, PollCount, Rendered
 from events.db import Database, table_of
 from events.errors import Conflict
 from events.language import language
@@ -92,6 +92,14 @@ def fill(database: Database) -> None:
     )
     assert (report.added, report.refusals) == (2, [])
     Limiter(database, "secret").count(CONTACT, "192.0.2.1", NOW)
+    with database.writing() as session:
+        session.add(CalendarSource(branch_id=1, name="alder.ics", body=b"\x00\xff", created_at=NOW, run_at=NOW,
+                                   report={"new": 3}, error={"text": "¿Sí?"}))  # fmt: skip
+        session.add(Departure(event_id=1, scope="branch:3", locale="es", ics="BEGIN:VEVENT\r\n", left_at=NOW,
+                              timezone="UTC", all_day=False, start=NOW.replace(tzinfo=None)))  # fmt: skip
+        session.add(
+            PollCount(branch_id=1, day=NOW.date(), family="Google", revision="ab", polls=3, unchanged=2)
+        )
 
 
 def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:

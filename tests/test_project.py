@@ -21,7 +21,10 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 # Imports go downward only. Rooms on one floor do not know each other, but for the cellar's.
 CELLAR = 0
 FLOORS = {
-    **dict.fromkeys(("config", "db", "drafts", "errors", "language", "limits", "mail", "markdown"), CELLAR),
+    **dict.fromkeys(
+        ("config", "db", "drafts", "errors", "fetching", "language", "limits", "mail", "markdown", "sandbox"),
+        CELLAR,
+    ),
     "places": 1,
     "branches": 2,
     "people": 3,

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from ..branches.models import Branch
 from ..errors import Message, say
 from ..language import Language, closest
 from ..markdown import plain
 from .ics import Entry
-from .models import Attendance, Event, Override, State, Topic
+from .models import CALLED_OFF, Attendance, Event, Override, State, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,10 @@ class Publishing:
     organisation: str
     locales: tuple[str, ...]
 
-    def page_of(self, event: Event, spoken: Language) -> str:
+    def page_of(self, event: Event, spoken: Language, day: date | None = None) -> str:
+        """The page of the event, or of one of its dates."""
         prefix = "" if spoken.code == "en" else f"/{spoken.code}"
-        return f"{self.base_url}{prefix}/events/{event.id}"
+        return f"{self.base_url}{prefix}/events/{event.id}" + (f"?date={day}" if day else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,68 +71,68 @@ def branch_place(branch: Branch) -> Place:
     return Place(branch.name, ", ".join(part for part in (*branch.street, branch.city_line, code) if part))
 
 
-def entries(told: Told, publishing: Publishing, spoken: Language, *, for_export: bool = False) -> list[Entry]:
-    """The VEVENTs of an event: the master, then its overrides by original start.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an event, or one date of it, says: every format writes this and adds nothing of its own.
 
-    An export holds the organizers' own words alone, and what our `events import` needs to restore the event.
+    Times are by the wall clock of the event's zone, `end` is exclusive. `moved_from`: the start it had first.
+    `status`: confirmed, cancelled or postponed.
     """
-    event = told.event
-    changed = sorted(told.overrides if event.is_series else (), key=lambda override: override.original_start)
-    found = [_entry(told, override, publishing, spoken) for override in (None, *changed)]
-    if not for_export:
-        return found
-    return [
-        _as_entered(entry, told, override) for entry, override in zip(found, (None, *changed), strict=True)
-    ]
+
+    told: Told
+    override: Override | None
+    title: str
+    start: datetime
+    end: datetime
+    status: str
+    reason: Message | str
+    moved_from: datetime | None
+    place: Place
+    latitude: float | None
+    longitude: float | None
+    text: str  # Markdown
+
+    @property
+    def event(self) -> Event:
+        return self.told.event
+
+    @property
+    def is_called_off(self) -> bool:
+        return self.status != "confirmed"
+
+    @property
+    def online_url(self) -> str:
+        return self.event.online_url if self.event.attendance != Attendance.IN_PERSON else ""
+
+    @property
+    def moved(self) -> Message | None:
+        """Moved from when to when; nothing for what does not take place anyway."""
+        if self.moved_from is None or self.is_called_off:
+            return None
+        return moved(self.moved_from, self.start, self.event.all_day)
 
 
-def _as_entered(entry: Entry, told: Told, override: Override | None) -> Entry:
-    event = told.event
-    text = event.description if override is None or override.description is None else override.description
-    return replace(
-        entry,
-        summary=title(event, override),
-        description=text,
-        url=event.registration_url,
-        branch_slugs=tuple(host.slug for host in told.hosts),
-        access=tuple(word for word in event.access.split(",") if word),
-        cost=event.cost,
-        contact=event.contact,
-        comment=reason_of(event, override) if is_cancelled(event, override) else "",
-    )
-
-
-def _entry(told: Told, override: Override | None, publishing: Publishing, spoken: Language) -> Entry:
+def said(told: Told, override: Override | None = None, original_start: datetime | None = None) -> Said:
+    """The event as a whole, one changed date of it, or the date with that original start."""
     event = told.event
     start, end = times(event, override)
-    called_off = is_cancelled(event, override)
-    where = place(told, override)
-    online = event.attendance != Attendance.IN_PERSON and event.online_url
+    if override is None and original_start is not None:
+        start, end = original_start, original_start + event.duration
     shows_point = event.point is not None and (bool(event.venue_name) or told.owner.shows_position)
     same_venue = override is None or override.venue_address is None
-    return Entry(
-        uid=event.uid,
-        sequence=event.revision,
-        created_at=event.created_at,
-        modified_at=event.modified_at,
-        recurrence_id=override.original_start if override else None,
+    return Said(
+        told=told,
+        override=override,
+        title=title(event, override),
         start=start,
         end=end,
-        all_day=event.all_day,
-        timezone=event.timezone,
-        rrule="" if override else event.rrule,
-        exdates=() if override else tuple(datetime.fromisoformat(text) for text in event.exdates),
-        summary=_summary(event, override, called_off, publishing),
-        description=_description(told, override, called_off, publishing, spoken),
-        location=str(where),
+        status=status(event, override),
+        reason=reason_of(event, override),
+        moved_from=_moved_from(event, override),
+        place=place(told, override),
         latitude=event.latitude if shows_point and same_venue else None,
         longitude=event.longitude if shows_point and same_venue else None,
-        url=publishing.page_of(event, spoken),
-        categories=tuple(topic.name for topic in told.topics),
-        status="CANCELLED" if called_off else "CONFIRMED",
-        language=event.language,
-        conference_url=event.online_url if online else "",
-        conference_label=spoken.gettext("Join online") if online else "",
+        text=event.description if override is None or override.description is None else override.description,
     )
 
 
@@ -144,56 +145,160 @@ def times(event: Event, override: Override | None) -> tuple[datetime, datetime]:
 
 
 def is_cancelled(event: Event, override: Override | None) -> bool:
-    whole = event.state == State.CANCELLED or event.deleted_at is not None
-    return whole or (override is not None and override.cancelled)
+    return event.is_called_off or (override is not None and override.cancelled)
+
+
+def status(event: Event, override: Override | None) -> str:
+    if event.state == State.POSTPONED and event.withdrawn_at is None:
+        return "postponed"
+    return "cancelled" if is_cancelled(event, override) else "confirmed"
 
 
 def title(event: Event, override: Override | None) -> str:
     return event.title if override is None or override.title is None else override.title
 
 
-def _summary(event: Event, override: Override | None, called_off: bool, publishing: Publishing) -> str:
-    """A cancelled event says so in its title too, in its own language: some apps do not show STATUS."""
-    if not called_off:
-        return title(event, override)
-    own = closest(event.language, publishing.locales)
-    return own.say(say("Cancelled: %(title)s", title=title(event, override)))
+def reason_of(event: Event, override: Override | None) -> Message | str:
+    """The organizers' words where there are any."""
+    if event.withdrawn_at is not None and event.state not in CALLED_OFF:
+        return say("This event is no longer announced.")
+    return (override.reason if override is not None and override.cancelled else "") or event.cancelled_reason
 
 
-def _description(
-    told: Told, override: Override | None, called_off: bool, publishing: Publishing, spoken: Language
-) -> str:
-    """Why it is cancelled or when it was meant to be, then the organizers' words, then how to take part."""
-    event = told.event
-    text = event.description if override is None or override.description is None else override.description
-    parts = []
-    if called_off and (reason := reason_of(event, override)):
-        parts.append(reason)
-    if (
-        override is not None
-        and override.start
-        and override.start != override.original_start
-        and not called_off
-    ):
-        parts.append(spoken.say(moved_from(event, override)))
-    parts.append(plain(text))
+def _moved_from(event: Event, override: Override | None) -> datetime | None:
+    if override is None:
+        return event.moved_from if not event.is_series and event.moved_from != event.start else None
+    return override.original_start if override.start and override.start != override.original_start else None
+
+
+def moved(was: datetime, now: datetime, all_day: bool) -> Message:
+    """From when to when; within one day the hours are enough."""
+    if all_day:
+        return say("Moved from %(was)s to %(now)s.", was=was.date(), now=now.date())
+    return say("Moved from %(was)s to %(now)s.", was=was, now=now.time() if was.date() == now.date() else now)
+
+
+# ---------------------------------------------------------------- in words
+
+
+def headline(shown: Said, publishing: Publishing) -> str:
+    """What does not take place says so in its title too, in its own language: some apps do not show STATUS."""
+    own = closest(shown.event.language, publishing.locales)
+    match shown.status:
+        case "postponed":
+            return own.say(say("Postponed: %(title)s", title=shown.title))
+        case "cancelled":
+            return own.say(say("Cancelled: %(title)s", title=shown.title))
+    return shown.title
+
+
+def in_words(shown: Said, spoken: Language) -> str:
+    """Why it is off or when it was meant to be, then the organizers' words, then how to take part."""
+    event, hosts = shown.event, shown.told.hosts
     facts = [
         (say("Join online: %(value)s"), event.online_url),
         (say("Register: %(value)s"), event.registration_url),
         (say("Cost: %(value)s"), event.cost),
         (say("Contact: %(value)s"), event.contact),
     ]
-    parts.append("\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in facts if value))
-    if len(told.hosts) > 1:
-        names = spoken.listed([host.name for host in told.hosts])
-        parts.append(spoken.say(say("Held by %(names)s", names=names)))
+    parts = [
+        spoken.say(shown.reason) if shown.is_called_off and shown.reason else "",
+        spoken.say(shown.moved) if shown.moved else "",
+        plain(shown.text),
+        "\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in facts if value),
+        spoken.say(say("Held by %(names)s", names=spoken.listed([host.name for host in hosts])))
+        if len(hosts) > 1
+        else "",
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def reason_of(event: Event, override: Override | None) -> str:
-    return (override.reason if override is not None and override.cancelled else "") or event.cancelled_reason
+# ---------------------------------------------------------------- as VEVENTs
 
 
-def moved_from(event: Event, override: Override) -> Message:
-    was = override.original_start
-    return say("Moved from %(was)s", was=was.date() if event.all_day else was)
+def entries(told: Told, publishing: Publishing, spoken: Language) -> list[Entry]:
+    """The VEVENTs of an event as published: the master, then its overrides by original start."""
+    left_out = [override for override in _changed(told) if override.left_out]
+    changed = [override for override in _changed(told) if not override.left_out]
+    master = _entry(said(told), publishing, spoken, left_out)
+    return [master, *(_entry(said(told, override), publishing, spoken) for override in changed)]
+
+
+def entries_without_cancelled(entries_: Sequence[Entry]) -> list[Entry]:
+    """For those who do not want to see what is cancelled: such dates become exclusions, never live again."""
+    master, *changed = entries_
+    if master.status == "CANCELLED":
+        return []
+    off = tuple(
+        entry.recurrence_id for entry in changed if entry.status == "CANCELLED" and entry.recurrence_id
+    )
+    kept = [entry for entry in changed if entry.status != "CANCELLED"]
+    return [replace(master, exdates=(*master.exdates, *off)), *kept]
+
+
+def entry_of_departure(told: Told, publishing: Publishing, spoken: Language, whereto: Message) -> Entry:
+    """What the feeds that an event has left say of it: the whole is cancelled there, and where it is now."""
+    master = _entry(said(told), publishing, spoken)
+    own = closest(told.event.language, publishing.locales)
+    return replace(
+        master,
+        status="CANCELLED",
+        summary=own.say(say("Moved: %(title)s", title=told.event.title)),
+        description="\n\n".join(part for part in (spoken.say(whereto), master.description) if part),
+    )
+
+
+def entries_for_export(told: Told, publishing: Publishing, spoken: Language) -> list[Entry]:
+    """The organizers' own words alone, and what our `events import` needs to restore the event."""
+    return [_as_entered(said(told, override), publishing, spoken) for override in (None, *_changed(told))]
+
+
+def _changed(told: Told) -> list[Override]:
+    changed = told.overrides if told.event.is_series else ()
+    return sorted(changed, key=lambda override: override.original_start)
+
+
+def _as_entered(shown: Said, publishing: Publishing, spoken: Language) -> Entry:
+    event, told = shown.event, shown.told
+    return replace(
+        _entry(shown, publishing, spoken),
+        summary=shown.title,
+        description=shown.text,
+        url=event.registration_url,
+        branch_slugs=tuple(host.slug for host in told.hosts),
+        access=tuple(word for word in event.access.split(",") if word),
+        cost=event.cost,
+        contact=event.contact,
+        comment=spoken.say(shown.reason) if shown.is_called_off else "",
+    )
+
+
+def _entry(shown: Said, publishing: Publishing, spoken: Language, left_out: Sequence[Override] = ()) -> Entry:
+    event, override = shown.event, shown.override
+    skipped = [*map(datetime.fromisoformat, event.exdates), *(one.original_start for one in left_out)]
+    modified_at = override.modified_at if override and override.modified_at else event.modified_at
+    return Entry(
+        uid=event.uid,
+        sequence=max(override.revision, event.revision) if override else event.revision,
+        created_at=override.created_at if override and override.created_at else event.created_at,
+        modified_at=modified_at,
+        recurrence_id=override.original_start if override else None,
+        start=shown.start,
+        end=shown.end,
+        all_day=event.all_day,
+        timezone=event.timezone,
+        rrule="" if override else event.rrule,
+        exdates=() if override else tuple(skipped),
+        summary=headline(shown, publishing),
+        description=in_words(shown, spoken),
+        location=str(shown.place),
+        latitude=shown.latitude,
+        longitude=shown.longitude,
+        url=publishing.page_of(event, spoken),
+        categories=tuple(topic.name for topic in shown.told.topics),
+        status="CANCELLED" if shown.is_called_off else "CONFIRMED",
+        language=event.language,
+        conference_url=shown.online_url,
+        conference_label=spoken.gettext("Join online") if shown.online_url else "",
+        related_to=event.related_uid,
+    )

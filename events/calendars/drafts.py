@@ -32,7 +32,7 @@ from .timezones import clock_changes, in_clock_change
 
 Access = Literal["step-free", "hearing-loop", "sign-language", "childcare", "free"]
 Attendance = Literal["in-person", "online", "hybrid"]
-State = Literal["draft", "submitted", "published", "cancelled"]
+State = Literal["draft", "submitted", "published", "cancelled", "postponed"]
 ACCESS: tuple[Access, ...] = get_args(Access)
 
 LONGEST = timedelta(days=3 * 366)

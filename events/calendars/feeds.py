@@ -5,50 +5,104 @@ A finished feed stays good until the calendar revision moves or the day changes,
 past. Its ETag is the hash of its bytes, so it changes when, and only when, the feed does.
 """
 
+import gzip
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from ..db import table_of
-from .content import Publishing
-from .ics import Feed, calendar, placeholder
-from .models import CalendarRevision, Event, Occurrence, Rendered, State
-from .queries import Selection
+from .derived import TOLD_FOR, branch_scope, topic_scope
+from .ics import Feed, calendar, standing_note
+from .models import CALLED_OFF, PUBLIC, CalendarRevision, Departure, Event, Occurrence, Rendered
+from .queries import Selection, branch_ids, topic_ids
 
-WINDOW = timedelta(days=60)  # what is past stays in feeds this long, what was deleted half as long
-TOMBSTONE = timedelta(days=30)
+WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
+SMALLEST_EVENT = 350  # bytes: no feed can hold more than LARGEST / SMALLEST_EVENT
 CACHE_BYTES = 64_000_000
+_CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
+# CSS names (RFC 7986 5.9) that can be told apart and read under white text.
+_COLORS = (
+    *(
+        "steelblue",
+        "seagreen",
+        "indianred",
+        "slateblue",
+        "darkgoldenrod",
+        "teal",
+        "mediumvioletred",
+        "sienna",
+    ),
+    *("olivedrab", "royalblue", "firebrick", "darkcyan"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A feed as it goes out."""
+    """A feed as it goes out, plain and compressed; each has a strong ETag of its own."""
 
     body: bytes
+    zipped: bytes
     etag: str
     modified_at: datetime
     revision: int
     day: date
 
+    @property
+    def zipped_etag(self) -> str:
+        return f'{self.etag[:-1]}-gzip"'
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An entry of the feed's own: all day, on the first of the current month."""
+
+    title: str
+    text: str = ""
+    url: str = ""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What a feed says of itself, in the reader's language."""
+    """What a feed says of itself, in the reader's language.
+
+    `capped` is added to the description when not all events fit; `empty` is the one entry of an empty feed;
+    `closed` explains why the events are those of another branch.
+    """
 
     name: str
     description: str
-    capped: str  # added to the description when not all events fit
-    empty: str  # the title of the one entry of an empty feed
+    capped: str
+    empty: Note
     url: str
     source: str
     locale: str
+    closed: Note | None = None
+
+    @property
+    def color(self) -> str:
+        """The same in every language and for ever, another for another feed."""
+        digest = hashlib.sha256(self.source.partition("?")[0].rpartition("/")[2].encode()).digest()
+        return _COLORS[digest[0] % len(_COLORS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """`?cancelled=hide` leaves out what is cancelled. `?client=google`: Google hides what has STATUS:CANCELLED,
+    so that its users would see nothing; there the title alone says it."""
+
+    hide_cancelled: bool = False
+    for_google: bool = False
+
+
+PLAIN = Variant()
 
 
 class FeedCache:
@@ -71,10 +125,14 @@ class FeedCache:
     def put(self, key: str, feed: Finished) -> None:
         with self._lock:
             old = self._feeds.pop(key, None)
-            self._held += len(feed.body) - (len(old.body) if old else 0)
+            self._held += _size(feed) - (_size(old) if old else 0)
             self._feeds[key] = feed
             while self._held > self._most and len(self._feeds) > 1:
-                self._held -= len(self._feeds.popitem(last=False)[1].body)
+                self._held -= _size(self._feeds.popitem(last=False)[1])
+
+
+def _size(feed: Finished) -> int:
+    return len(feed.body) + len(feed.zipped)
 
 
 def finished(
@@ -82,21 +140,22 @@ def finished(
     cache: FeedCache,
     selection: Selection,
     heading: Heading,
-    publishing: Publishing,
     now: datetime,
-    *,
-    hide_cancelled: bool = False,
+    variant: Variant = PLAIN,
 ) -> Finished:
     """The feed of a selection, from the cache while nothing has moved."""
     revision, moved_at = current_revision(session)
-    key = f"{heading.source} {heading.locale} {hide_cancelled}"
+    key = f"{heading.source} {heading.locale} {variant}"
     if feed := cache.get(key, revision, now.date()):
         return feed
-    body = assemble(session, selection, heading, publishing, now, hide_cancelled=hide_cancelled)
+    body, empty = assemble(session, selection, heading, now, variant)
     feed = Finished(
         body=body,
+        zipped=gzip.compress(body, 6, mtime=0),
         etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-        modified_at=max(moved_at, datetime.combine(now.date(), datetime.min.time(), UTC)),
+        modified_at=max(
+            moved_at, _changed_by_time(session, selection, now, monthly=empty or bool(heading.closed))
+        ),
         revision=revision,
         day=now.date(),
     )
@@ -109,23 +168,26 @@ def current_revision(session: Session) -> tuple[int, datetime]:
     return (row.number, row.moved_at) if row else (0, datetime(2026, 1, 1, tzinfo=UTC))
 
 
+def _changed_by_time(session: Session, selection: Selection, now: datetime, *, monthly: bool) -> datetime:
+    """When this feed last changed because time passed: the month of its own entry began, or a midnight at which
+    something was dropped. So Last-Modified never goes back, and is the same from every process."""
+    midnight = _midnight(now)
+    changed = [midnight.replace(day=1)] if monthly else []
+    for column, kept in ((col(Event.ends_at), WINDOW), (col(Event.withdrawn_at), TOLD_FOR)):
+        dropped = sa.select(column).where(column < midnight - kept, *selection.conditions(session))
+        last = session.connection().execute(dropped.order_by(column.desc()).limit(1)).scalar()
+        if last is not None:
+            changed.append(_midnight(last + kept) + timedelta(days=1))
+    return max(changed, default=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def assemble(
-    session: Session,
-    selection: Selection,
-    heading: Heading,
-    publishing: Publishing,
-    now: datetime,
-    *,
-    hide_cancelled: bool = False,
-) -> bytes:
-    conditions = [*_in_feeds(now), *selection.conditions(session)]
-    if dates := selection.dates():
-        conditions.append(col(Event.id).in_(sa.select(col(Occurrence.event_id)).where(*dates)))
-    if hide_cancelled:
-        conditions.append(col(Event.state) != State.CANCELLED)
-    rows = _rows(session, conditions, heading.locale)
+    session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
+) -> tuple[bytes, bool]:
+    """The calendar, and whether it has no event but its own note."""
+    rows = _rows(session, selection, heading.locale, now, variant)
     description = heading.description
-    if sum(len(row.ics) for row in rows) > LARGEST:
+    if sum(row.size for row in rows) > LARGEST:
         rows = _nearest_dates(rows, now)
         description = f"{description} {heading.capped}".strip()
     head = Feed(
@@ -133,69 +195,142 @@ def assemble(
         description=description,
         url=heading.url,
         source=heading.source,
-        color="",
+        color=heading.color,
         language=heading.locale,
     )
-    if not rows:
-        return calendar(head, {}, [placeholder(heading.source, heading.empty, now.date())])
-    return calendar(head, _zones(rows), [row.ics for row in rows])
+    notes = [heading.closed] if heading.closed else [] if rows else [heading.empty]
+    texts = [standing_note(heading.source, note.title, note.text, note.url, now.date()) for note in notes]
+    return calendar(head, _zones(rows), [*texts, *(row.ics for row in rows)]), not rows
 
 
-def _in_feeds(now: datetime) -> list[sa.ColumnElement[bool]]:
-    """Published or cancelled, and not over for longer than the window, which moves at midnight UTC."""
-    midnight = datetime.combine(now.date(), datetime.min.time(), UTC)
-    return [
-        col(Event.state).in_((State.PUBLISHED, State.CANCELLED)),
-        sa.or_(col(Event.ends_at).is_(None), col(Event.ends_at) >= midnight - WINDOW),
-        sa.or_(col(Event.deleted_at).is_(None), col(Event.deleted_at) >= midnight - TOMBSTONE),
-    ]
+# ---------------------------------------------------------------- what is in a feed
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    event_id: int
+    uid: str
     ics: str
     timezone: str
     all_day: bool
     start: datetime
     begins_at: datetime
-    is_series: bool
+    ends_at: datetime | None
+
+    @property
+    def size(self) -> int:
+        return len(self.ics.encode())
+
+    def distance(self, now: datetime) -> timedelta:
+        """From now; nothing for what is on or goes on."""
+        if self.begins_at > now:
+            return self.begins_at - now
+        return max(now - self.ends_at, timedelta(0)) if self.ends_at else timedelta(0)
 
 
-def _rows(session: Session, conditions: Sequence[sa.ColumnElement[bool]], locale: str) -> list[_Row]:
+def _rows(session: Session, selection: Selection, locale: str, now: datetime, variant: Variant) -> list[_Row]:
+    """In a stable order, that of their first dates. What is alive here wins over a farewell to here."""
+    conditions = selection.conditions(session)
+    if dates := selection.dates():
+        conditions.append(col(Event.id).in_(sa.select(col(Occurrence.event_id)).where(*dates)))
+    query = _stored(locale, variant).where(*conditions)
     event = table_of(Event).c
+    coming = sa.or_(event.ends_at.is_(None), event.ends_at >= now)
+    recent = sa.and_(event.ends_at < now, event.ends_at >= _midnight(now) - WINDOW)
+    most = LARGEST // SMALLEST_EVENT
+    wanted = [
+        query.where(*_public(now), coming).order_by(event.begins_at, event.uid).limit(most),
+        query.where(*_public(now), recent).order_by(event.ends_at.desc(), event.uid).limit(most),
+    ]
+    if not variant.hide_cancelled:
+        wanted += [query.where(_just_off(now)), *_farewells(session, selection, locale, now)]
+    found: dict[int, _Row] = {}
+    for statement in wanted:
+        for row in session.connection().execute(statement):
+            found.setdefault(row[0], _Row(*row))
+    rows = [row for row in found.values() if row.ics]
+    rows.sort(key=lambda row: (row.begins_at, row.uid))
+    return [_for_google(row) for row in rows] if variant.for_google else rows
+
+
+def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
+    event, rendered = table_of(Event).c, table_of(Rendered).c
+    text = (
+        sa.func.coalesce(rendered.without_cancelled, rendered.ics) if variant.hide_cancelled else rendered.ics
+    )
+    columns = (event.timezone, event.all_day, event.start, event.begins_at, event.ends_at)
+    return (
+        sa.select(event.id, event.uid, text, *columns)
+        .join(table_of(Rendered), rendered.event_id == event.id)
+        .where(rendered.locale == locale)
+    )
+
+
+def _public(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    """What is cancelled as a whole and never ends stays as long as what has ended."""
+    event = table_of(Event).c
+    endless = sa.and_(event.ends_at.is_(None), event.state.in_(CALLED_OFF))
+    over = sa.and_(endless, event.cancelled_at < _midnight(now) - WINDOW)
+    return event.state.in_(PUBLIC), event.withdrawn_at.is_(None), sa.not_(sa.func.coalesce(over, sa.false()))
+
+
+def _just_off(now: datetime) -> sa.ColumnElement[bool]:
+    """Withdrawn, or cancelled (however long it is over), within the last days."""
+    event, since = table_of(Event).c, _midnight(now) - TOLD_FOR
+    cancelled = sa.and_(
+        event.state.in_(CALLED_OFF), event.withdrawn_at.is_(None), event.cancelled_at >= since
+    )
+    return sa.or_(event.withdrawn_at >= since, cancelled)
+
+
+def _farewells(session: Session, selection: Selection, locale: str, now: datetime) -> list[sa.Select[Any]]:
+    """What the feeds of a branch or topic say of the events that left them; other feeds say nothing."""
+    if selection != Selection(branches=selection.branches) and selection != Selection(
+        topics=selection.topics
+    ):
+        return []
+    scopes = [branch_scope(number) for number in branch_ids(session, selection.branches)]
+    scopes += [topic_scope(number) for number in topic_ids(session, selection.topics)]
+    if not scopes:
+        return []
+    event, gone = table_of(Event).c, table_of(Departure).c
     query = (
         sa.select(
-            col(Rendered.ics),
-            event.timezone,
-            event.all_day,
-            event.start,
+            event.id,
+            event.uid,
+            gone.ics,
+            gone.timezone,
+            gone.all_day,
+            gone.start,
             event.begins_at,
-            event.rrule != sa.literal(""),
+            event.ends_at,
         )
-        .join(table_of(Event), event.id == col(Rendered.event_id))
-        .where(col(Rendered.locale) == locale, *conditions)
-        .order_by(event.begins_at, event.uid)
+        .join(table_of(Departure), gone.event_id == event.id)
+        .where(gone.scope.in_(scopes), gone.locale == locale, gone.left_at >= _midnight(now) - TOLD_FOR)
+        .order_by(gone.scope)
     )
-    return [_Row(*row) for row in session.connection().execute(query)]
+    return [query]
+
+
+def _for_google(row: _Row) -> _Row:
+    """No text of anybody can hold such a line: in texts line breaks are escaped."""
+    ics = row.ics.replace(_CANCELLED, _CONFIRMED)
+    return _Row(row.event_id, row.uid, ics, row.timezone, row.all_day, row.start, row.begins_at, row.ends_at)
 
 
 def _nearest_dates(rows: Sequence[_Row], now: datetime) -> list[_Row]:
-    """As many as fit, those first that begin nearest to now; series that have begun count as now."""
-
-    def distance(row: _Row) -> timedelta:
-        return timedelta(0) if row.is_series and row.begins_at <= now else abs(row.begins_at - now)
-
-    kept: list[_Row] = []
+    """As many as fit, those first that are nearest to now."""
+    kept: set[int] = set()
     size = 0
-    for row in sorted(rows, key=distance):
-        size += len(row.ics.encode())
+    for row in sorted(rows, key=lambda row: (row.distance(now), row.uid)):
+        size += row.size
         if size > LARGEST:
             break
-        kept.append(row)
-    return sorted(kept, key=rows.index)
+        kept.add(row.event_id)
+    return [row for row in rows if row.event_id in kept]
 
 
-def _zones(rows: Sequence[_Row]) -> dict[str, date]:
+def _zones(rows: Iterable[_Row]) -> dict[str, date]:
     """Each zone that timed events use, with the first of January before its earliest event."""
     first: dict[str, date] = {}
     for row in rows:
@@ -203,3 +338,7 @@ def _zones(rows: Sequence[_Row]) -> dict[str, date]:
             january = date(row.start.year, 1, 1)
             first[row.timezone] = min(january, first.get(row.timezone, january))
     return dict(sorted(first.items()))
+
+
+def _midnight(moment: datetime) -> datetime:
+    return datetime.combine(moment.astimezone(UTC).date(), datetime.min.time(), UTC)

@@ -236,10 +236,11 @@ def _calendar_lines(header: Feed) -> Iterator[str]:
     yield f"X-PUBLISHED-TTL:PT{minutes}M"
 
 
-def placeholder(source: str, title: str, today: date) -> str:
-    """The one entry of a feed without events, which apps would refuse: all day, on the first of this month.
+def standing_note(source: str, title: str, text: str, url: str, today: date) -> str:
+    """An entry of the calendar's own: all day, on the first of this month.
 
-    Its UID is fixed for `source`; it moves once a month, and SEQUENCE and LAST-MODIFIED move with it.
+    A feed without events must hold one, because apps refuse it otherwise. Its UID is fixed for `source`; it moves
+    once a month, and SEQUENCE and LAST-MODIFIED move with it.
     """
     month = datetime(today.year, today.month, 1)
     entry = Entry(
@@ -252,5 +253,7 @@ def placeholder(source: str, title: str, today: date) -> str:
         all_day=True,
         timezone="UTC",
         summary=title,
+        description=text,
+        url=url,
     )
     return vevent(entry)

@@ -33,9 +33,7 @@ _NO_START = say("It does not say when it begins.")
 _NO_TITLE = say("It has no title.")
 _MIXED = say("It begins with a day and ends with a time, or the other way round.")
 _PRIVATE = say("It is marked as private.")
-_EXTRA_DATES = say("It has single extra dates (RDATE). Please enter those as events of their own.")
 _EXCEPTION_RULE = say("It has a rule for exceptions (EXRULE), which calendar apps ignore.")
-_TWO_RULES = say("It has more than one repetition rule. Please make a series of each.")
 _FROM_THEN_ON = say(
     "It changes “this and all following dates” at once. Please end the series and begin a new one."
 )
@@ -52,8 +50,8 @@ _BAD_POSITION = say("Its position on the map cannot be read and is left out.")
 class ImportedEvent:
     """An event or series with its changed dates. `line`: where it begins in the file.
 
-    `uid` is the file's own, or made of start and title when it has none. `url`: its page elsewhere. `notes`:
-    what was not taken as it stood.
+    `uid` is the file's own, or made of start and title when it has none; single dates of an irregular series have
+    that of the whole in `related`. `url`: its page elsewhere. `notes`: what was not taken as it stood.
     """
 
     uid: str
@@ -63,10 +61,11 @@ class ImportedEvent:
     branch_slugs: tuple[str, ...]
     url: str
     notes: tuple[Message, ...]
+    related: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
+class Times:
     """`end` is by the wall clock of the start's zone."""
 
     start: Moment
@@ -78,7 +77,7 @@ class _Times:
 
 
 @dataclass(slots=True)
-class _Notes:
+class Notes:
     """What is told beside an event, each thing once."""
 
     found: dict[str, Message] = field(default_factory=dict)
@@ -103,8 +102,8 @@ def read_event(
     """
     if component.value("CLASS").strip().upper() in ("PRIVATE", "CONFIDENTIAL"):
         raise Unusable(_PRIVATE)
-    notes = _Notes()
-    times = _times(component, zones, notes, None)
+    notes = Notes()
+    times = read_times(component, zones, notes, None)
     home = zones.of_calendar(component.place.calendar)
     if home and not component.get("RRULE"):
         times = _at_home(times, home)
@@ -133,14 +132,14 @@ def read_event(
 # ---------------------------------------------------------------- times
 
 
-def _times(component: Component, zones: Zones, notes: _Notes, usual: _Times | None) -> _Times:
+def read_times(component: Component, zones: Zones, notes: Notes, usual: Times | None) -> Times:
     """When it takes place; `usual`: of its series, for an override that does not say how long it is."""
     begin = component.get("DTSTART")
     if begin is None:
         raise Unusable(_NO_START)
     floating = usual.start.zone if usual else zones.floating(component.place.calendar)
     start = moment(begin, begin.value, zones, floating)
-    return _Times(start, _end(component, start, zones) or _usual_end(start, usual, notes))
+    return Times(start, _end(component, start, zones) or _usual_end(start, usual, notes))
 
 
 def _end(component: Component, start: Moment, zones: Zones) -> datetime | None:
@@ -157,7 +156,7 @@ def _end(component: Component, start: Moment, zones: Zones) -> datetime | None:
     return None if found == start.wall else found
 
 
-def _usual_end(start: Moment, usual: _Times | None, notes: _Notes) -> datetime:
+def _usual_end(start: Moment, usual: Times | None, notes: Notes) -> datetime:
     if usual is not None:
         return start.wall + usual.length
     if start.is_day:
@@ -166,23 +165,19 @@ def _usual_end(start: Moment, usual: _Times | None, notes: _Notes) -> datetime:
     return start.wall + USUAL_LENGTH
 
 
-def _at_home(times: _Times, zone: str) -> _Times:
+def _at_home(times: Times, zone: str) -> Times:
     """Times in UTC by the clocks of the calendar's own zone, unless those are being changed."""
     start, end = utc_or(times.start, zone), utc_or(Moment(times.end, times.start.zone), zone)
-    return _Times(start, end.wall) if start.zone == end.zone else times
+    return Times(start, end.wall) if start.zone == end.zone else times
 
 
-def _rule(component: Component, times: _Times, timezone: str) -> Rule | None:
+def _rule(component: Component, times: Times, timezone: str) -> Rule | None:
     if component.get("EXRULE"):
         raise Unusable(_EXCEPTION_RULE)
-    if any(extra.value.strip() for extra in component.all("RDATE")):
-        raise Unusable(_EXTRA_DATES)
-    rules = {said.value.strip().upper() for said in component.all("RRULE")}
-    if len(rules) > 1:
-        raise Unusable(_TWO_RULES)
-    if not rules:
+    said = component.value("RRULE")
+    if not said:
         return None
-    rule = parse_rule(rules.pop(), times.start.wall, timezone, times.start.is_day)
+    rule = parse_rule(said, times.start.wall, timezone, times.start.is_day)
     return None if rule.count == 1 else rule
 
 
@@ -192,9 +187,7 @@ def _rule(component: Component, times: _Times, timezone: str) -> Rule | None:
 class _Series:
     """The dates of an event: those left out, those changed, and those whose change makes no sense."""
 
-    def __init__(
-        self, main: Component, times: _Times, rule: Rule | None, zones: Zones, notes: _Notes
-    ) -> None:
+    def __init__(self, main: Component, times: Times, rule: Rule | None, zones: Zones, notes: Notes) -> None:
         self._main, self._times, self._rule, self._zones, self._notes = main, times, rule, zones, notes
         self._changed: dict[datetime, tuple[int, OverrideDraft]] = {}
         skipped = moments(main.all("EXDATE"), zones, times.start.zone) if rule else []
@@ -277,7 +270,7 @@ class _Series:
         if change.value("STATUS").strip().upper() == "CANCELLED":
             reason = self._notes.cut(text(change.get("COMMENT")), TITLE)
             return OverrideDraft(original_start=original, cancelled=True, reason=reason)
-        times = _times(change, self._zones, self._notes, self._times)
+        times = read_times(change, self._zones, self._notes, self._times)
         if times.start.is_day != self._times.start.is_day:
             raise Unusable(_MIXED)
         start = times.start.within(self._times.start.zone)
@@ -308,7 +301,7 @@ class _Series:
 # ---------------------------------------------------------------- words and places
 
 
-def _words(component: Component, notes: _Notes, default_language: str) -> dict[str, object]:
+def _words(component: Component, notes: Notes, default_language: str) -> dict[str, object]:
     title = " ".join(text(component.get("SUMMARY")).split())
     if not title:
         raise Unusable(_NO_TITLE)
@@ -338,7 +331,7 @@ def _language(component: Component) -> str:
     return said if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", said) else ""
 
 
-def _whereabouts(component: Component, notes: _Notes) -> dict[str, object]:
+def _whereabouts(component: Component, notes: Notes) -> dict[str, object]:
     """A venue, a link to join online, or both."""
     lines, online_url = _location(component), _online_url(component)
     if not lines or _is_online(lines):

@@ -4,15 +4,21 @@ One row is a single event or a whole series. Its UID is for life; `revision` is 
 and becomes SEQUENCE. What is derived (occurrences, rendered VEVENTs, bounds) is written by `store`.
 """
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any, ClassVar
 
 from pydantic import NaiveDatetime
 from sqlalchemy import JSON, Column, Index, UniqueConstraint
+from sqlalchemy import false as sa_false
+from sqlalchemy import text as sa_text
 from sqlmodel import Field
 
 from ..db import Row
 from ..places.models import Located
+
+# A text column that came later: rows that were there before have nothing in it.
+NO_TEXT: Any = Field(default="", sa_column_kwargs={"server_default": sa_text("''")})
 
 
 class State(StrEnum):
@@ -20,6 +26,11 @@ class State(StrEnum):
     SUBMITTED = "submitted"
     PUBLISHED = "published"
     CANCELLED = "cancelled"
+    POSTPONED = "postponed"  # off its date, and no other one is known yet
+
+
+PUBLIC = (State.PUBLISHED, State.CANCELLED, State.POSTPONED)
+CALLED_OFF = (State.CANCELLED, State.POSTPONED)
 
 
 class Attendance(StrEnum):
@@ -62,9 +73,14 @@ class Event(Row, Located, table=True):
     branch_id: int = Field(foreign_key="branch.id", index=True)
     source: str | None = None  # where an imported event came from; None: written here
     source_uid: str | None = None
+    upstream: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
     state: str = State.DRAFT
     cancelled_reason: str = ""
-    deleted_at: datetime | None = None  # a tombstone: feeds keep it as cancelled for 30 days
+    cancelled_at: datetime | None = None
+    deleted_at: datetime | None = None
+    withdrawn_at: datetime | None = Field(
+        default=None, index=True
+    )  # not public any more; feeds say so 30 days
 
     title: str
     description: str = ""  # Markdown
@@ -76,6 +92,8 @@ class Event(Row, Located, table=True):
     timezone: str
     rrule: str = ""  # RFC 5545 3.3.10, UNTIL as wall clock; empty: a single event
     exdates: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    moved_from: NaiveDatetime | None = None  # the start that was published, of a single event that was moved
+    related_uid: str = NO_TEXT  # of the series that it was a part of
 
     attendance: str = Attendance.IN_PERSON
     venue_name: str = ""
@@ -96,6 +114,17 @@ class Event(Row, Located, table=True):
     )  # occurrences are there until then; None: all
     derived_at: datetime = Field(index=True)
     search_key: str = ""  # folded words, for ?q=
+    fingerprint: str = NO_TEXT  # of what it says and which dates it changes; see `rendering`
+    listed_in: str = NO_TEXT  # comma-separated scopes (`branch:7`, `topic:3`): whose feeds hold it
+
+    @property
+    def is_public(self) -> bool:
+        return self.state in PUBLIC and self.deleted_at is None
+
+    @property
+    def is_called_off(self) -> bool:
+        """Whether subscribers are told that it does not take place (as it stands)."""
+        return self.state in CALLED_OFF or self.withdrawn_at is not None
 
     @property
     def duration(self) -> timedelta:
@@ -107,15 +136,21 @@ class Event(Row, Located, table=True):
         return bool(self.rrule)
 
     def publish(self) -> None:
-        self.state, self.cancelled_reason = State.PUBLISHED, ""
+        """Brings a draft out, and takes a cancellation or a postponement back."""
+        self.state, self.cancelled_reason, self.cancelled_at = State.PUBLISHED, "", None
 
-    def unpublish(self, now: datetime) -> None:
-        """Back to a draft; if it comes out again, calendars must see a higher SEQUENCE."""
+    def unpublish(self) -> None:
+        """Back to a draft; whoever has it in a calendar is told that it does not take place."""
         self.state = State.DRAFT
-        self.touch(now)
 
-    def cancel(self, reason: str) -> None:
+    def cancel(self, reason: str, now: datetime) -> None:
         self.state, self.cancelled_reason = State.CANCELLED, reason
+        self.cancelled_at = self.cancelled_at or now
+
+    def postpone(self, reason: str, now: datetime) -> None:
+        """It does not take place when it should have, and the new date is not known yet."""
+        self.cancel(reason, now)
+        self.state = State.POSTPONED
 
     def delete(self, now: datetime) -> None:
         self.deleted_at = now
@@ -127,7 +162,13 @@ class Event(Row, Located, table=True):
 
 
 class Override(Row, table=True):
-    """One date of a series that differs, keyed by its original start; None is as the series says."""
+    """One date of a series that differs, keyed by its original start; None is as the series says.
+
+    It has a SEQUENCE of its own. That must never be below its master's (iTIP would call it outdated), and must
+    not rise while the date says the same, so it begins HEADROOM above.
+    """
+
+    HEADROOM: ClassVar[int] = 100
 
     __table_args__ = (UniqueConstraint("event_id", "original_start"),)
 
@@ -142,6 +183,33 @@ class Override(Row, table=True):
     description: str | None = None
     venue_name: str | None = None
     venue_address: str | None = None
+    cancelled_at: datetime | None = None
+    left_out: bool = Field(
+        default=False, sa_column_kwargs={"server_default": sa_false()}
+    )  # told as EXDATE now
+    revision: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    created_at: datetime | None = None
+    modified_at: datetime | None = None
+    fingerprint: str = NO_TEXT
+
+    def touch(self, event: Event) -> None:
+        """A visible change, of the date itself or of what it takes from its series."""
+        if not self.revision:
+            self.created_at = event.modified_at
+            self.revision = event.revision + self.HEADROOM
+        else:
+            self.revision = max(self.revision, event.revision) + 1
+        self.modified_at = event.modified_at
+
+    def keep_above(self, event: Event) -> None:
+        """It says the same as before, but its series has caught up with its number."""
+        if self.revision < event.revision:
+            self.revision, self.modified_at = event.revision + self.HEADROOM, event.modified_at
+
+    @property
+    def differs(self) -> bool:
+        changes = (self.start, self.end, self.title, self.description, self.venue_name, self.venue_address)
+        return self.cancelled or any(value is not None for value in changes)
 
 
 class Occurrence(Row, table=True):
@@ -165,7 +233,23 @@ class Rendered(Row, table=True):
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
     locale: str = Field(primary_key=True)
     ics: str
-    made_for: str = Field(index=True)  # what it depends on besides the event: base URL, renderer
+    without_cancelled: str | None = None  # for ?cancelled=hide; None: the same
+    made_for: str = Field(index=True)  # what it depends on besides the event: base URL, renderer, tzdata
+
+
+class Departure(Row, table=True):
+    """An event that left the feeds of a branch or topic and lives on elsewhere: they say so for 30 days."""
+
+    __table_args__ = (Index("ix_departure_scope_left_at", "scope", "left_at"),)
+
+    event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
+    scope: str = Field(primary_key=True)  # as in Event.listed_in
+    locale: str = Field(primary_key=True)
+    ics: str
+    timezone: str  # of the text, as are the next two: the event itself may have changed since
+    all_day: bool
+    start: NaiveDatetime
+    left_at: datetime
 
 
 class CalendarRevision(Row, table=True):
@@ -176,3 +260,55 @@ class CalendarRevision(Row, table=True):
     id: int = Field(primary_key=True)
     number: int = 0
     moved_at: datetime
+
+
+class SourceState(StrEnum):
+    """Where a calendar stands on its way in. A person decides at PREVIEWED and HELD."""
+
+    NEW = "new"  # to be fetched and read
+    PREVIEWED = "previewed"  # read; nothing is taken over yet
+    CONFIRMED = "confirmed"  # to be taken over
+    ACTIVE = "active"  # a followed calendar, kept in step
+    HELD = "held"  # more than half of it has gone: nothing is taken over until a person says so
+    DONE = "done"  # an uploaded file, taken over
+
+
+class CalendarSource(Row, table=True):
+    """A calendar that events come from: a followed address, or a file that was uploaded (`url` empty)."""
+
+    __tablename__ = "calendar_source"
+
+    id: int | None = Field(default=None, primary_key=True)
+    branch_id: int = Field(foreign_key="branch.id", index=True)
+    url: str = ""
+    name: str  # of the file, or what the calendar calls itself
+    state: str = SourceState.NEW
+    body: bytes | None = None  # what waits to be taken over
+    etag: str = ""
+    last_modified: str = ""
+    checksum: str = ""  # of what was taken over last, without the lines that change by themselves
+    report: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    error: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    failures: int = 0  # in a row
+    created_at: datetime
+    fetched_at: datetime | None = None  # last heard from, changed or not
+    changed_at: datetime | None = None  # last taken over
+    run_at: datetime | None = Field(default=None, index=True)  # next work to do; None: a person is to decide
+    leased_until: datetime | None = None
+
+    @property
+    def is_followed(self) -> bool:
+        return bool(self.url)
+
+
+class PollCount(Row, table=True):
+    """How often a branch's feed was asked for in a day, by kind of client and by the revision it then had."""
+
+    __tablename__ = "poll_count"
+
+    branch_id: int = Field(foreign_key="branch.id", primary_key=True, ondelete="CASCADE")
+    day: date = Field(primary_key=True, index=True)
+    family: str = Field(primary_key=True)
+    revision: str = Field(primary_key=True)
+    polls: int
+    unchanged: int  # of these, answered 304

@@ -8,11 +8,14 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import BinaryIO
 
 from ..errors import Message, Refusal, say
+from . import irregular
 from .ics_events import ImportedEvent, read_event
 from .ics_values import Unusable, Zones, text
+from .irregular import Part
 from .recurrence import InvalidRule
 from .scanning import Component, Place, component_at, components
 
@@ -23,12 +26,13 @@ _ORPHAN = say("This is a changed date of a series that is not in the file.")
 
 
 def read_calendar(
-    stream: BinaryIO, *, default_timezone: str | None = None, default_language: str = "en"
+    stream: BinaryIO, *, until: date, default_timezone: str | None = None, default_language: str = "en"
 ) -> Iterator[ImportedEvent | Refusal]:
     """Every event of a seekable file, and a refusal (with the line it stands on) for each that stays out.
 
-    `default_timezone`: of times that name none in a file that names none. Raises Unreadable when the file is
-    no calendar. Memory is flat but for some 300 bytes for each UID.
+    `default_timezone`: of times that name none in a file that names none. `until`: how far irregular series are
+    taken apart into single events. Raises Unreadable when the file is no calendar. Memory is flat but for some
+    300 bytes for each UID.
     """
     index = _survey(stream, default_timezone)
     for component in components(stream):
@@ -37,21 +41,35 @@ def read_calendar(
         if reason := index.reason_against(component):
             yield Refusal(component.place.line, reason)
         elif not component.get("RECURRENCE-ID"):
-            yield from _read(stream, component, index, default_language)
+            yield from _read(stream, component, index, default_language, until)
 
 
 def _read(
-    stream: BinaryIO, component: Component, index: "_Index", default_language: str
+    stream: BinaryIO, component: Component, index: "_Index", default_language: str, until: date
 ) -> Iterator[ImportedEvent | Refusal]:
     uid = _uid(component)
     changes = sorted((component_at(stream, place) for place in index.series[uid].changes), key=_rank)
     try:
-        event, refusals = read_event(component, changes, index.zones, default_language)
+        found = irregular.parts(component, changes, index.zones, until)
     except (Unusable, InvalidRule) as error:
         yield Refusal(component.place.line, error.message)
         return
-    yield replace(event, uid=uid, sequence=_rank(component)[0])
-    yield from refusals
+    for part in found:
+        try:
+            event, refusals = read_event(part.component, part.changes, index.zones, default_language)
+        except (Unusable, InvalidRule) as error:
+            yield Refusal(part.component.place.line, error.message)
+            continue
+        yield _named(event, uid, part, _rank(component)[0])
+        yield from refusals
+
+
+def _named(event: ImportedEvent, uid: str, part: Part, sequence: int) -> ImportedEvent:
+    """A single date of a series that was taken apart is known by the UID of the whole and its original start."""
+    notes = (*part.notes, *event.notes)
+    if not part.suffix:
+        return replace(event, uid=uid, sequence=sequence, notes=notes)
+    return replace(event, uid=_short(f"{uid}#{part.suffix}"), sequence=sequence, notes=notes, related=uid)
 
 
 # ---------------------------------------------------------------- what belongs together
@@ -100,10 +118,16 @@ def _survey(stream: BinaryIO, default_timezone: str | None) -> _Index:
 
 
 def _uid(component: Component) -> str:
-    uid = text(component.get("UID"))
-    if uid and len(uid) <= MAX_UID:
-        return uid
-    known = uid or " ".join(component.value(name) for name in ("DTSTART", "SUMMARY", "LOCATION"))
+    if uid := text(component.get("UID")):
+        return _short(uid)
+    return _digest(" ".join(component.value(name) for name in ("DTSTART", "SUMMARY", "LOCATION")))
+
+
+def _short(uid: str) -> str:
+    return uid if len(uid) <= MAX_UID else _digest(uid)
+
+
+def _digest(known: str) -> str:
     return f"no-uid-{hashlib.sha256(known.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 

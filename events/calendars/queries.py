@@ -14,10 +14,9 @@ from ..errors import Gone, NotFound, say
 from ..places.geo import Distance, Point
 from ..places.naming import fold
 from ..places.nearest import within
-from .models import Attendance, Event, EventBranch, EventTopic, Occurrence, Override, State, Topic
+from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
 
 PAGE = 50
-PUBLIC = (State.PUBLISHED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +42,13 @@ class Selection:
             found.append(within(session, table_of(Event), self.near, self.within))
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(
-                col(EventBranch.branch_id).in_(_branch_ids(session, self.branches))
+                col(EventBranch.branch_id).in_(branch_ids(session, self.branches))
             )
             found.append(col(Event.id).in_(ids))
         if self.topics:
-            wanted = [topic_at(session, slug).id for slug in self.topics]
-            found.append(
-                col(Event.id).in_(
-                    sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(wanted))
-                )
-            )
+            wanted = topic_ids(session, self.topics)
+            ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(wanted))
+            found.append(col(Event.id).in_(ids))
         if self.online is not None:
             kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)
             found.append(col(Event.attendance).in_(kept))
@@ -181,7 +177,7 @@ def date_of(session: Session, event_id: int, day: date) -> Listed:
 
 
 def public_event(session: Session, event_id: int) -> Event:
-    """Raises NotFound for what was never public, Gone for what was removed."""
+    """Raises NotFound for what is not public, Gone for what was removed."""
     event = session.get(Event, event_id)
     if event is None or (event.state not in PUBLIC and event.deleted_at is None):
         raise NotFound(say("There is no event at this address."))
@@ -190,12 +186,12 @@ def public_event(session: Session, event_id: int) -> Event:
     return event
 
 
-def removed_event(session: Session, event_id: int, since: datetime) -> Event:
-    """An event removed after `since`, for its feed. Raises Gone when it was longer ago."""
-    event = session.get_one(Event, event_id)
-    if event.deleted_at is None or event.deleted_at < since:
-        raise Gone(say("This event has been removed."))
-    return event
+def followed_event(session: Session, event_id: int, since: datetime) -> Event:
+    """As `public_event`, for its feed: one that was withdrawn after `since` is still told as cancelled."""
+    event = session.get(Event, event_id)
+    if event is not None and event.withdrawn_at is not None and event.withdrawn_at >= since:
+        return event
+    return public_event(session, event_id)
 
 
 def topic_at(session: Session, slug: str) -> Topic:
@@ -230,12 +226,17 @@ def of_branches(
     return session.exec(query.order_by(col(Event.begins_at), col(Event.id)).limit(500)).all()
 
 
-def _branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
+def branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
+    """Raises NotFound for a slug that is none."""
     rows = dict(session.exec(select(Branch.slug, Branch.id).where(col(Branch.slug).in_(slugs))).all())
     for slug in slugs:
         if slug not in rows:
             raise NotFound(say("There is no branch called “%(slug)s”.", slug=slug[:80]))
     return [number for number in rows.values() if number is not None]
+
+
+def topic_ids(session: Session, slugs: Sequence[str]) -> list[int]:
+    return [topic.id for slug in slugs if (topic := topic_at(session, slug)).id is not None]
 
 
 def _listing() -> sa.Select[Any]:

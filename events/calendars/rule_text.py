@@ -28,7 +28,7 @@ _OUT_OF_RANGE = {
 }
 _KNOWN = {
     *("FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTHDAY", "BYMONTH", "BYSETPOS", "WKST"),
-    *("BYHOUR", "BYMINUTE", "BYSECOND", "RSCALE", "SKIP"),
+    *("BYHOUR", "BYMINUTE", "BYSECOND", "BYYEARDAY", "BYWEEKNO", "RSCALE", "SKIP"),
 }
 
 
@@ -91,6 +91,15 @@ class RuleText:
         if not least <= int(value) <= most or int(value) == 0:
             raise self.wrong(_OUT_OF_RANGE.get(name, UNSHARED))
         return int(value)
+
+    def numbers(self, name: str, most: int) -> list[int]:
+        """A list of whole numbers from -most to most, without 0; empty when the part is missing."""
+        found = []
+        for item in filter(None, self._parts.get(name, "").split(",")):
+            if not re.fullmatch(r"[+-]?[0-9]{1,3}", item) or not 0 < abs(int(item)) <= most:
+                raise self.wrong(UNREADABLE)
+            found.append(int(item))
+        return found
 
     def weekdays(self) -> list[tuple[int, int]]:
         """(nth or 0, weekday) of BYDAY."""

@@ -1,11 +1,12 @@
-"""Writing events: from a draft to rows, and from the rows to all that is derived from them.
+"""Writing events: from a draft to rows. What follows from the rows is derived by `derived.save`.
 
-`save` is the one way out: it renders the event, and only if what it says has changed it moves the revision.
-So SEQUENCE, DTSTAMP and LAST-MODIFIED move on visible changes and on nothing else.
+A series changes as a whole (`revise`), on one date (`change_date`) or from a date on (`change_following`). Dates
+that were changed or left out one by one stay so while the series still has them.
 """
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -14,31 +15,23 @@ from sqlmodel import Session, col, select
 from ..branches.drafts import slug_for
 from ..branches.models import Branch
 from ..errors import NotFound, say
-from ..language import language
 from ..places.geo import Point
 from ..places.naming import fold
-from . import content
 from .content import Publishing, Told
+from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
-from .ics import vevent
-from .models import (
-    Attendance,
-    CalendarRevision,
-    Event,
-    EventBranch,
-    EventTopic,
-    Occurrence,
-    Override,
-    Rendered,
-    State,
-    Topic,
-)
-from .recurrence import Rule, is_start, parse_rule, starts
-from .timezones import to_utc
+from .horizon import rule_of
+from .memory import address_line
+from .models import CALLED_OFF, Attendance, Event, EventBranch, EventTopic, Override, Topic
+from .recurrence import is_start, starts
+from .timezones import to_utc, to_wall
 
-HORIZON = timedelta(days=400)  # how far ahead occurrences are written; the worker moves it on
-KEPT_PAST = timedelta(days=120)  # and how far back
-RENDERER = 1  # +1 when the text of an unchanged event changes: everything is rendered again
+# What the draft and the row call alike.
+_SAME_NAMES = (
+    *("title", "description", "language", "start", "end", "all_day", "timezone", "rrule", "attendance"),
+    *("online_url", "registration_url", "contact", "cost", "state"),
+)
+_NO_SUCH_DATE = say("This series has no date at that time.")
 
 
 def add(
@@ -51,6 +44,7 @@ def add(
     uid: str | None = None,
     source: str | None = None,
     source_uid: str | None = None,
+    related_uid: str = "",
 ) -> Event:
     """A new event with a UID for life: random, the same in every feed, without host name or address."""
     now = now.replace(microsecond=0)
@@ -59,6 +53,7 @@ def add(
         branch_id=_id(hosts[0]),
         source=source,
         source_uid=source_uid,
+        related_uid=related_uid,
         title=draft.title,
         start=draft.start,
         end=draft.end,
@@ -69,10 +64,12 @@ def add(
         derived_at=now,
         exdates=[],
     )
-    _fill(event, draft, hosts[0])
+    _fill(event, draft, hosts[0], now)
     session.add(event)
     session.flush()
     _relate(session, event, draft, hosts)
+    for change in draft.overrides:
+        _override(session, event, change, now)
     save(session, event, publishing, now)
     return event
 
@@ -85,128 +82,142 @@ def revise(
     publishing: Publishing,
     now: datetime,
 ) -> None:
-    """Makes the event say what the draft says; dates changed one by one stay so while they exist."""
+    """Makes the event say what the draft says; dates changed or left out one by one stay so while they exist."""
+    old_start, old_exdates = event.start, [datetime.fromisoformat(text) for text in event.exdates]
     event.branch_id = _id(hosts[0])
-    _fill(event, draft, hosts[0])
+    _note_move(event, draft)
+    _fill(event, draft, hosts[0], now)
     _relate(session, event, draft, hosts)
+    _keep_dates(session, event, old_start, old_exdates)
+    for change in draft.overrides:
+        _override(session, event, change, now)
+    save(session, event, publishing, now)
+
+
+def replace_with(
+    session: Session,
+    event: Event,
+    draft: EventDraft,
+    hosts: Sequence[Branch],
+    publishing: Publishing,
+    now: datetime,
+) -> None:
+    """Makes the event say what the draft says and nothing else: its changed and left out dates are the draft's."""
+    event.branch_id = _id(hosts[0])
+    _note_move(event, draft)
+    _fill(event, draft, hosts[0], now)
+    _relate(session, event, draft, hosts)
+    kept = {change.original_start for change in draft.overrides}
+    for override in _overrides(session, event):
+        if override.original_start not in kept:
+            session.delete(override)
+    for change in draft.overrides:
+        _override(session, event, change, now)
     save(session, event, publishing, now)
 
 
 def change_date(
     session: Session, event: Event, change: OverrideDraft, publishing: Publishing, now: datetime
 ) -> None:
-    """One date of a series differs from now on. NotFound when the series has no such date."""
+    """One date of a series differs from now on, or is as the series says again.
+
+    NotFound when the series has no such date.
+    """
     rule = rule_of(event)
     if rule is None or not is_start(rule, event.start, change.original_start):
-        raise NotFound(say("This series has no date at that time."))
-    _override(session, event, change)
+        raise NotFound(_NO_SUCH_DATE)
+    _override(session, event, change, now)
     save(session, event, publishing, now)
 
 
-def save(session: Session, event: Event, publishing: Publishing, now: datetime) -> None:
-    """Derives everything anew and moves the revision if what the event says has changed."""
-    session.flush()
-    told = tell(session, event)
-    before = {
-        row.locale: row for row in session.exec(select(Rendered).where(col(Rendered.event_id) == event.id))
-    }
-    if event.state in (State.PUBLISHED, State.CANCELLED):
-        texts = _texts(told, publishing)
-        if before and any(code not in before or before[code].ics != text for code, text in texts.items()):
-            event.touch(now)
-            texts = _texts(told, publishing)
-    else:
-        texts = {}
-    session.exec(sa.delete(Rendered).where(col(Rendered.event_id) == event.id))
-    for row in before.values():
-        session.expunge(row)
-    for code, text in texts.items():
-        session.add(Rendered(event_id=_id(event), locale=code, ics=text, made_for=made_for(publishing)))
-    _write_occurrences(session, told, now)
-    event.derived_at = now
-    move_revision(session, now)
-    session.flush()
+def following(session: Session, event: Event, original_start: datetime) -> EventDraft:
+    """The series as it is from one of its dates on, to be changed and given to `change_following`."""
+    rule, draft = rule_of(event), draft_of(tell(session, event))
+    if rule is None or not is_start(rule, event.start, original_start):
+        raise NotFound(_NO_SUCH_DATE)
+    if rule.count:
+        gone = sum(1 for _ in starts(rule, event.start, before=original_start))
+        rule = replace(rule, count=rule.count - gone)
+    return draft.model_copy(
+        update={
+            "start": original_start,
+            "end": original_start + event.duration,
+            "rrule": "" if rule.count == 1 else str(rule),
+            "exdates": tuple(at for at in draft.exdates if at > original_start),
+            "overrides": tuple(one for one in draft.overrides if one.original_start >= original_start)
+            if rule.count != 1
+            else (),
+        }
+    )
 
 
-def tell(session: Session, event: Event) -> Told:
-    """The event with its overrides, hosts (owner first) and topics."""
-    hosts = session.exec(
-        select(Branch)
-        .join(EventBranch, col(EventBranch.branch_id) == col(Branch.id))
-        .where(col(EventBranch.event_id) == event.id)
-    ).all()
-    topics = session.exec(
-        select(Topic)
-        .join(EventTopic, col(EventTopic.topic_id) == col(Topic.id))
-        .where(col(EventTopic.event_id) == event.id)
-        .order_by(col(Topic.name))
-    ).all()
-    overrides = session.exec(select(Override).where(col(Override.event_id) == event.id)).all()
-    ordered = sorted(hosts, key=lambda host: (host.id != event.branch_id, host.name, host.id))
-    return Told(event, overrides, ordered, topics)
+def change_following(
+    session: Session,
+    event: Event,
+    original_start: datetime,
+    draft: EventDraft,
+    hosts: Sequence[Branch],
+    publishing: Publishing,
+    now: datetime,
+) -> Event:
+    """ "This and following": the series ends before that date, and a new one, related to it, begins.
 
-
-def rule_of(event: Event) -> Rule | None:
-    return parse_rule(event.rrule, event.start, event.timezone, event.all_day) if event.rrule else None
-
-
-def made_for(publishing: Publishing) -> str:
-    """What rendered text depends on besides its event: when this differs, it is rendered again."""
-    return f"{RENDERER} {publishing.base_url}"
-
-
-def refresh(session: Session, publishing: Publishing, now: datetime, most: int = 200) -> int:
-    """Derives events again whose branch changed, whose texts name another address, or whose horizon nears.
-
-    Returns how many there were (at most `most`): call again until it is 0.
+    (RANGE=THISANDFUTURE is understood by two of five calendar engines.) From its first date on, that is the series
+    itself: it is revised and returned.
     """
-    events = session.exec(
-        select(Event).where(_is_stale(publishing, now)).order_by(col(Event.id)).limit(most)
-    ).all()
-    for event in events:
-        owner = session.get_one(Branch, event.branch_id)
-        if not event.venue_name:
-            event.stand_at(owner.public_point if event.attendance != Attendance.ONLINE else None)
-        save(session, event, publishing, now)
-    return len(events)
+    rule = rule_of(event)
+    if rule is None or not is_start(rule, event.start, original_start):
+        raise NotFound(_NO_SUCH_DATE)
+    kept = list(starts(rule, event.start, before=original_start))
+    if not kept:
+        revise(session, event, draft, hosts, publishing, now)
+        return event
+    event.rrule = str(replace(rule, count=None, until=kept[-1])) if kept[1:] else ""
+    event.exdates = [text for text in event.exdates if datetime.fromisoformat(text) < original_start]
+    for override in _overrides(session, event):
+        if override.original_start >= original_start or not event.rrule:
+            session.delete(override)
+    save(session, event, publishing, now)
+    return add(session, draft, hosts, publishing, now, related_uid=event.uid)
 
 
-def needs_refresh(session: Session, publishing: Publishing, now: datetime) -> bool:
-    """Whether `refresh` would find anything: a look that takes no lock."""
-    return session.exec(select(Event.id).where(_is_stale(publishing, now)).limit(1)).first() is not None
-
-
-def _is_stale(publishing: Publishing, now: datetime) -> sa.ColumnElement[bool]:
-    stale_text = (
-        sa.select(col(Rendered.event_id)).where(col(Rendered.made_for) != made_for(publishing)).distinct()
+def draft_of(told: Told) -> EventDraft:
+    """What the rows of an event say, as a draft."""
+    event = told.event
+    overrides = sorted(told.overrides if event.is_series else (), key=lambda one: one.original_start)
+    values: dict[str, object] = {name: getattr(event, name) for name in _SAME_NAMES}
+    return EventDraft.model_validate(
+        values
+        | {
+            "exdates": [datetime.fromisoformat(text) for text in event.exdates],
+            "venue": _venue_of(told),
+            "topics": [topic.name for topic in told.topics],
+            "access": [word for word in ACCESS if word in event.access.split(",")],
+            "reason": event.cancelled_reason,
+            "overrides": [
+                {name: getattr(one, name) for name in OverrideDraft.model_fields} for one in overrides
+            ],
+        }
     )
-    moved_branch = (
-        sa.select(col(EventBranch.event_id))
-        .join(Branch, col(Branch.id) == col(EventBranch.branch_id))
-        .join(Event, col(Event.id) == col(EventBranch.event_id))
-        .where(col(Branch.updated_at) > col(Event.derived_at))
+
+
+def _venue_of(told: Told) -> VenueDraft | None:
+    event = told.event
+    if not (event.venue_name or event.venue_address) or event.attendance == Attendance.ONLINE:
+        return None
+    point = event.point if event.point != told.owner.public_point else None
+    return VenueDraft(
+        name=event.venue_name or event.venue_address,
+        address_1=event.venue_address if event.venue_name else "",
+        latitude=point.latitude if point else None,
+        longitude=point.longitude if point else None,
     )
-    near_the_end = col(Event.known_until) < now + HORIZON - timedelta(days=30)
-    return sa.or_(col(Event.id).in_(stale_text), col(Event.id).in_(moved_branch), near_the_end)
 
 
-def move_revision(session: Session, now: datetime) -> None:
-    row = session.get(CalendarRevision, 1)
-    if row is None:
-        row = CalendarRevision(id=1, number=0, moved_at=now)
-    row.number += 1
-    row.moved_at = max(now.replace(microsecond=0), row.moved_at)
-    session.add(row)
+# ---------------------------------------------------------------- the rows of an event
 
 
-def _texts(told: Told, publishing: Publishing) -> dict[str, str]:
-    return {
-        code: "".join(vevent(entry) for entry in content.entries(told, publishing, language(code)))
-        for code in publishing.locales
-    }
-
-
-def _fill(event: Event, draft: EventDraft, owner: Branch) -> None:
+def _fill(event: Event, draft: EventDraft, owner: Branch, now: datetime) -> None:
     event.title, event.description, event.language = draft.title, draft.description, draft.language
     event.start, event.end, event.all_day = draft.start, draft.end, draft.all_day
     event.timezone, event.rrule = draft.timezone, draft.rrule
@@ -215,10 +226,22 @@ def _fill(event: Event, draft: EventDraft, owner: Branch) -> None:
     event.registration_url, event.contact, event.cost = draft.registration_url, draft.contact, draft.cost
     event.access = ",".join(word for word in ACCESS if word in draft.access)
     event.state, event.cancelled_reason = draft.state, draft.reason
+    event.cancelled_at = (event.cancelled_at or now) if draft.state in CALLED_OFF else None
     event.venue_name = draft.venue.name if draft.venue else ""
     event.venue_address = address_line(draft.venue) if draft.venue else ""
     event.stand_at(_point(draft, owner))
     event.search_key = fold(f"{draft.title} {event.venue_name} {draft.description}")[:2000]
+
+
+def _note_move(event: Event, draft: EventDraft) -> None:
+    """A single event that was published and begins at another time now says when it was to be at first."""
+    if event.is_series or draft.rrule or not event.is_public or draft.all_day != event.all_day:
+        event.moved_from = None
+        return
+    was = event.moved_from or event.start
+    if not event.all_day and draft.timezone != event.timezone:
+        was = to_wall(to_utc(was, event.timezone), draft.timezone)
+    event.moved_from = was if was != draft.start else None
 
 
 def _point(draft: EventDraft, owner: Branch) -> Point | None:
@@ -230,46 +253,74 @@ def _point(draft: EventDraft, owner: Branch) -> Point | None:
     return owner.public_point
 
 
-def address_line(venue: VenueDraft) -> str:
-    town = " ".join(part for part in (venue.state_province, venue.postal_code) if part)
-    return ", ".join(
-        part for part in (venue.address_1, venue.address_2, venue.city, town, venue.country) if part
-    )
-
-
 def _relate(session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch]) -> None:
-    """Hosts, topics and overrides as given; other overrides only while their date still exists."""
     session.exec(sa.delete(EventBranch).where(col(EventBranch.event_id) == event.id))
     session.exec(sa.delete(EventTopic).where(col(EventTopic.event_id) == event.id))
     for branch_id in dict.fromkeys(_id(host) for host in hosts):
         session.add(EventBranch(event_id=_id(event), branch_id=branch_id))
     for topic_id in dict.fromkeys(_topic(session, name) for name in draft.topics):
         session.add(EventTopic(event_id=_id(event), topic_id=topic_id))
-    for change in draft.overrides:
-        _override(session, event, change)
-    _drop_orphans(session, event)
 
 
-def _drop_orphans(session: Session, event: Event) -> None:
-    session.flush()
-    rule = rule_of(event)
-    for override in session.exec(select(Override).where(col(Override.event_id) == event.id)).all():
-        if rule is None or not is_start(rule, event.start, override.original_start):
+# ---------------------------------------------------------------- single dates of a series
+
+
+def _keep_dates(session: Session, event: Event, old_start: datetime, old_exdates: Sequence[datetime]) -> None:
+    """After a change of the series: the dates that take the place of those changed or left out before."""
+    after = {at: _successor(event, old_start, at) for at in old_exdates}
+    event.exdates = sorted({*event.exdates, *(at.isoformat() for at in after.values() if at)})
+    taken: set[datetime] = set()
+    for override in _overrides(session, event):
+        at = _successor(event, old_start, override.original_start)
+        if at is None or at in taken:
             session.delete(override)
+        elif at != override.original_start:
+            _rekey(session, override, at)
+        taken |= {at} if at else set()
+    session.flush()
 
 
-def _override(session: Session, event: Event, change: OverrideDraft) -> None:
+def _successor(event: Event, old_start: datetime, original: datetime) -> datetime | None:
+    """The same day at the new hour, else as far along as the first date went (from Tuesdays to Wednesdays)."""
+    rule, move = rule_of(event), event.start - old_start
+    candidates = [datetime.combine(original.date(), event.start.time())]
+    if abs(move) < timedelta(days=7):
+        candidates.append(original + move)
+    return next((at for at in candidates if rule is not None and is_start(rule, event.start, at)), None)
+
+
+def _rekey(session: Session, override: Override, original_start: datetime) -> None:
+    """Another original start is another RECURRENCE-ID, so to subscribers another entry."""
+    kept = override.model_dump(exclude={"id", "original_start", "revision", "fingerprint"})
+    session.delete(override)
+    session.flush()
+    session.add(Override(original_start=original_start, **kept))
+
+
+def _override(session: Session, event: Event, change: OverrideDraft, now: datetime) -> None:
+    """Writes what differs on a date, or removes the row when nothing does."""
     query = select(Override).where(
         col(Override.event_id) == event.id, col(Override.original_start) == change.original_start
     )
-    row = session.exec(query).one_or_none() or Override(
-        event_id=_id(event), original_start=change.original_start
-    )
+    found = session.exec(query).one_or_none()
+    row = found or Override(event_id=_id(event), original_start=change.original_start)
     row.cancelled, row.reason = change.cancelled, change.reason
-    row.start, row.end = change.start, change.end
-    row.title, row.description = change.title, change.description
+    row.cancelled_at = (row.cancelled_at or now) if change.cancelled else None
+    row.start = change.start if change.start != change.original_start else None
+    start = row.start or change.original_start
+    row.end = change.end if change.end != start + event.duration else None
+    row.title = change.title if change.title != event.title else None
+    row.description = change.description if change.description != event.description else None
     row.venue_name, row.venue_address = change.venue_name, change.venue_address
-    session.add(row)
+    if row.differs:
+        session.add(row)
+    elif found is not None:
+        session.delete(found)
+
+
+def _overrides(session: Session, event: Event) -> Sequence[Override]:
+    session.flush()
+    return session.exec(select(Override).where(col(Override.event_id) == event.id)).all()
 
 
 def _topic(session: Session, name: str) -> int:
@@ -280,41 +331,6 @@ def _topic(session: Session, name: str) -> int:
         session.add(topic)
         session.flush()
     return _id(topic)
-
-
-def _write_occurrences(session: Session, told: Told, now: datetime) -> None:
-    """The dates within the horizon, in the event's wall clock and in UTC, and the bounds of the whole."""
-    event = told.event
-    session.exec(sa.delete(Occurrence).where(col(Occurrence.event_id) == event.id))
-    rule = rule_of(event)
-    horizon = now + HORIZON
-    skipped = [datetime.fromisoformat(text) for text in event.exdates]
-    overrides = {override.original_start: override for override in told.overrides}
-    event.begins_at = to_utc(event.start, event.timezone)
-    event.ends_at, event.known_until = to_utc(event.end, event.timezone), None
-    if rule is not None:
-        last = rule.last_start(event.start)
-        event.ends_at = to_utc(last + event.duration, event.timezone) if last else None
-        event.known_until = None if event.ends_at and event.ends_at < horizon else horizon
-    if event.state not in (State.PUBLISHED, State.CANCELLED) or event.deleted_at is not None:
-        return
-    since = (now - KEPT_PAST).replace(tzinfo=None) if rule else event.start
-    until = horizon.replace(tzinfo=None) if rule else event.start + timedelta(seconds=1)
-    for original in starts(rule, event.start, skipped, since, until, 5000):
-        override = overrides.get(original)
-        start, end = content.times(event, override) if override else (original, original + event.duration)
-        session.add(
-            Occurrence(
-                event_id=_id(event),
-                original_start=original,
-                start=start,
-                end=end,
-                starts_at=to_utc(start, event.timezone),
-                ends_at=to_utc(end, event.timezone),
-                cancelled=content.is_cancelled(event, override),
-                title=content.title(event, override),
-            )
-        )
 
 
 def _id(row: Branch | Event | Topic) -> int:

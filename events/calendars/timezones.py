@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 from importlib import resources
+from importlib.metadata import version
 from itertools import count, groupby
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,12 @@ class UnknownZone(BranchlineError):
     def __init__(self, name: str) -> None:
         super().__init__(say("There is no time zone called %(name)s.", name=name))
         self.name = name
+
+
+@cache
+def rules_version() -> str:
+    """Of the tzdata package: what is derived from the wall clock holds for this one."""
+    return version("tzdata")
 
 
 @cache

@@ -4,26 +4,21 @@ import calendar
 import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from email.utils import format_datetime
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches import queries as branches
-from ..branches.queries import Moved
-from ..calendars import content, feeds, queries, store
+from ..calendars import content, derived, queries
 from ..calendars.content import Place, Told
-from ..calendars.feeds import Finished, Heading
 from ..calendars.models import Topic
 from ..calendars.queries import Listed, Selection
-from ..errors import Gone, Message, NotFound, Unreadable, say
-from .conditional import fresh_answer
+from ..errors import NotFound, Unreadable, say
 from .endpoints import now
 from .environment import link
-from .finding import Finding, select_kindly, select_near, snapped
+from .finding import Finding, select_kindly
 from .forms import Form, page_number, query
-from .responses import moved
 from .rows import by_day, event_row, repeats, unit_of, zone_label
 from .state import language_of, state_of
 from .subscribing import canonical_query, mail_draft, subscribe_links
@@ -192,8 +187,8 @@ def _month_link(request: Request, day: date, filters: dict[str, list[str]]) -> s
 
 
 def event(request: Request, session: Session) -> Response:
-    found = queries.public_event(session, _event_id(request))
-    told = store.tell(session, found)
+    found = queries.public_event(session, event_id_of(request))
+    told = derived.tell(session, found)
     dates = queries.dates_of(session, found.id or 0, now(), DATES_SHOWN)
     chosen = _chosen_date(session, found.id or 0, query(request)["date"], dates)
     spoken = language_of(request)
@@ -247,88 +242,8 @@ def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]
     return queries.date_of(session, event_id, day)
 
 
-def _event_id(request: Request) -> int:
+def event_id_of(request: Request) -> int:
     text: str = request.path_params["id"]
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise NotFound(say("There is no event at this address."))
     return int(text)
-
-
-# ---------------------------------------------------------------- feeds
-
-
-def events_feed(request: Request, session: Session) -> Response:
-    form = query(request)
-    selection, finding = select_near(request, session, form)
-    if finding.problem:
-        raise finding.problem
-    return _feed(request, session, snapped(selection, unit_of(request)), "/events.ics", None)
-
-
-def branch_feed(request: Request, session: Session) -> Response:
-    branch = branches.by_slug(session, request.path_params["slug"])
-    if isinstance(branch, Moved):
-        return moved(request, f"/branches/{branch.slug}.ics")
-    shown = branches.successor(session, branch) or branch
-    return _feed(
-        request, session, Selection(branches=(shown.slug,)), f"/branches/{branch.slug}.ics", branch.name
-    )
-
-
-def topic_feed(request: Request, session: Session) -> Response:
-    found = queries.topic_at(session, request.path_params["slug"])
-    return _feed(request, session, Selection(topics=(found.slug,)), f"/topics/{found.slug}.ics", found.name)
-
-
-def event_feed(request: Request, session: Session) -> Response:
-    try:
-        found = queries.public_event(session, _event_id(request))
-    except (
-        Gone
-    ):  # subscribers must hear of it: the feed holds the event as cancelled while its tombstone stands
-        found = queries.removed_event(session, _event_id(request), now() - feeds.TOMBSTONE)
-    return _feed(request, session, Selection(event_id=found.id), f"/events/{found.id}.ics", found.title)
-
-
-def _feed(request: Request, session: Session, selection: Selection, path: str, name: str | None) -> Response:
-    state, spoken = state_of(request), language_of(request)
-    wanted = canonical_query(request, selection)
-    hide = query(request)["cancelled"] == "hide"
-    base = state.settings.public_url
-    organisation = state.settings.name
-    heading = Heading(
-        name=f"{organisation}: {name}" if name else spoken.say(_feed_name(selection, organisation)),
-        description=spoken.say(
-            say("Events of %(name)s. Changes and cancellations appear by themselves.", name=organisation)
-        ),
-        capped=spoken.gettext(
-            "Only the nearest dates are in this calendar, because apps refuse larger ones."
-        ),
-        empty=spoken.gettext("You are subscribed. The next event is not announced yet."),
-        url=base + link(spoken.code, path.removesuffix(".ics"), wanted),
-        source=base + link(spoken.code, path, wanted | {"cancelled": "hide" if hide else ""}),
-        locale=spoken.code,
-    )
-    feed = feeds.finished(
-        session, state.feeds, selection, heading, state.publishing, now(), hide_cancelled=hide
-    )
-    return _calendar_answer(request, feed)
-
-
-def _feed_name(selection: Selection, organisation: str) -> Message:
-    if selection.near is not None:
-        return say("%(name)s near %(point)s", name=organisation, point=selection.near)
-    return say("%(name)s: events", name=organisation)
-
-
-def _calendar_answer(request: Request, feed: Finished) -> Response:
-    headers = {
-        "ETag": feed.etag,
-        "Last-Modified": format_datetime(feed.modified_at, usegmt=True),
-        "Cache-Control": "public, max-age=900, stale-while-revalidate=3600",
-        "Access-Control-Allow-Origin": "*",
-        "Vary": "Accept-Encoding",
-    }
-    if fresh_answer(request.headers, feed.etag, feed.modified_at):
-        return Response(status_code=304, headers=headers)
-    return Response(feed.body, media_type="text/calendar; charset=utf-8", headers=headers)

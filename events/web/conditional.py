@@ -1,15 +1,18 @@
 """Conditional requests (RFC 9110 13): has the client the newest already?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 
-def fresh_answer(headers: Mapping[str, str], etag: str, modified_at: datetime) -> bool:
-    """If-None-Match wins over If-Modified-Since; it may be a list, `*`, or hold weak tags."""
+def fresh_answer(headers: Mapping[str, str], etags: Collection[str], modified_at: datetime) -> bool:
+    """If-None-Match wins over If-Modified-Since; it may be a list, `*`, or hold weak tags.
+
+    `etags`: of all forms of the newest answer.
+    """
     if (tags := headers.get("if-none-match")) is not None:
-        return tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags)
+        return tags.strip() == "*" or not set(re.findall(r'"[^"]*"', tags)).isdisjoint(etags)
     if (since := headers.get("if-modified-since")) is not None:
         try:
             return modified_at.replace(microsecond=0) <= parsedate_to_datetime(since)
@@ -19,3 +22,10 @@ def fresh_answer(headers: Mapping[str, str], etag: str, modified_at: datetime) -
         ):  # not a date: the header is ignored (13.1.3); TypeError: a date without zone
             return False
     return False
+
+
+def accepts_gzip(headers: Mapping[str, str]) -> bool:
+    """RFC 9110 12.5.3: said by name and not refused with a weight of 0. What is not said, is not assumed."""
+    asked = headers.get("accept-encoding", "").lower()
+    match = re.search(r"(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?(?=,|$)", asked)
+    return match is not None and (match[1] is None or any(digit not in "0." for digit in match[1]))

@@ -34,7 +34,7 @@ def prefixed(code: str, path: str) -> str:
 def link(code: str, path: str, query: Mapping[str, object]) -> str:
     """An address with its query; empty values are left out, lists repeat their name."""
     given = {name: value for name, value in query.items() if value not in (None, "", [], ())}
-    return prefixed(code, path) + (f"?{urlencode(given, doseq=True)}" if given else "")
+    return prefixed(code, path) + (f"?{urlencode(given, doseq=True, safe=',')}" if given else "")
 
 
 def _environment(spoken: Language, settings: Settings, assets: Assets) -> Environment:

@@ -5,9 +5,9 @@ from datetime import date, datetime, time, timedelta
 
 from ..branches.models import Branch
 from ..calendars.drafts import EventDraft
+from ..calendars.horizon import rule_of
 from ..calendars.models import Event
 from ..calendars.recurrence import DAYS, Frequency, Rule, parse_rule
-from ..calendars.store import rule_of
 from ..errors import BranchlineError, InvalidForm, Message, say
 from .forms import Form, checked
 

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches.models import Branch
-from ..calendars import content, queries, store
+from ..calendars import content, derived, horizon, queries, store
 from ..calendars.drafts import EventDraft, OverrideDraft
-from ..calendars.models import Event, Override, State
+from ..calendars.models import PUBLIC, Event, Override, State
 from ..calendars.recurrence import DAYS, next_dates, parse_rule, starts
 from ..drafts import Draft, ShortText
 from ..errors import Message, NotFound, say
@@ -44,7 +44,7 @@ def desk(request: Request, session: Session) -> Response:
         "organize/desk.html",
         branches=permissions.branches(session, person),
         drafts=shown(State.DRAFT, State.SUBMITTED),
-        published=shown(State.PUBLISHED, State.CANCELLED),
+        published=shown(*PUBLIC),
         done=_DONE.get(query(request)["done"]),
         spoken=spoken.code,
     )
@@ -55,7 +55,7 @@ _DONE = {"removed": say("The event has been removed. Calendars that follow it sh
 
 def _line(request: Request, event: Event) -> dict[str, object]:
     spoken = language_of(request)
-    rule = store.rule_of(event)
+    rule = horizon.rule_of(event)
     return {
         "id": event.id,
         "title": event.title,
@@ -173,10 +173,10 @@ def change(request: Request, session: Session, form: Form) -> Response:
     owner = _owner(request, session, form)
     if form["revision"] != str(event.revision):
         return _conflict(request, session, event, form)
-    kept = {"state": event.state, "reason": event.cancelled_reason, "exdates": tuple(event.exdates)}
+    kept = {"state": event.state, "reason": event.cancelled_reason}
     if event.state == State.DRAFT:
         kept["state"] = _state(form)
-    hosts = [owner, *(host for host in store.tell(session, event).hosts[1:] if host.id != owner.id)]
+    hosts = [owner, *(host for host in derived.tell(session, event).hosts[1:] if host.id != owner.id)]
     store.revise(session, event, draft_of(form, owner, kept), hosts, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
 
@@ -208,8 +208,8 @@ def cancellation_page(
 
 def cancel(request: Request, session: Session, form: Form) -> Response:
     event = _mine(request, session)
-    event.cancel(form.draft(CancellationDraft).reason)
-    store.save(session, event, state_of(request).publishing, now())
+    event.cancel(form.draft(CancellationDraft).reason, now())
+    derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
 
 
@@ -217,14 +217,14 @@ def publish(request: Request, session: Session, form: Form) -> Response:
     """Publishes a draft, and takes a cancellation back."""
     event = _mine(request, session)
     event.publish()
-    store.save(session, event, state_of(request).publishing, now())
+    derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
 
 
 def remove(request: Request, session: Session, form: Form) -> Response:
     event = _mine(request, session)
     event.delete(now())
-    store.save(session, event, state_of(request).publishing, now())
+    derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, "/organize", done="removed")
 
 
@@ -325,7 +325,7 @@ def _override_of(session: Session, event: Event, original: datetime) -> Override
 
 def _changeable(request: Request, session: Session, event: Event) -> list[dict[str, object]]:
     """The next dates of a series, each with the page that changes it."""
-    rule = store.rule_of(event)
+    rule = horizon.rule_of(event)
     if rule is None:
         return []
     spoken = language_of(request)
@@ -362,5 +362,5 @@ def _mine(request: Request, session: Session) -> Event:
 
 def _filled(session: Session, event: Event) -> Form:
     form = filled(event)
-    told = store.tell(session, event)
+    told = derived.tell(session, event)
     return form.with_items([("branch", told.owner.slug), *(("topics", topic.name) for topic in told.topics)])

@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute, Route
 
 from .. import limits
-from . import branches, calendars, messages, organize, pages, people
+from . import branches, calendars, feeds, messages, organize, pages, people
 from .endpoints import ORGANIZER, SIGNED_IN, by_address, by_path, read, write
 
 POST = ["POST"]
@@ -24,7 +24,7 @@ routes: list[BaseRoute] = [
     Route("/branches.json",                     read(branches.list_json)),
     Route("/branches.csv",                      read(branches.list_csv)),
     Route("/branches.geojson",                  read(branches.list_geojson)),
-    Route("/branches/{slug}.ics",               read(calendars.branch_feed)),
+    Route("/branches/{slug}.ics",               read(feeds.branch_feed)),
     Route("/branches/{slug}.vcf",               read(branches.vcard)),
     Route("/branches/{slug}.json",              read(branches.as_json)),
     Route("/branches/{slug}",                   read(branches.page)),
@@ -34,10 +34,10 @@ routes: list[BaseRoute] = [
 
     # events
     Route("/events",                            read(calendars.listing)),
-    Route("/events.ics",                        read(calendars.events_feed)),
-    Route("/events/{id}.ics",                   read(calendars.event_feed)),
+    Route("/events.ics",                        read(feeds.events_feed)),
+    Route("/events/{id}.ics",                   read(feeds.event_feed)),
     Route("/events/{id}",                       read(calendars.event)),
-    Route("/topics/{slug}.ics",                 read(calendars.topic_feed)),
+    Route("/topics/{slug}.ics",                 read(feeds.topic_feed)),
     Route("/topics/{slug}",                     read(calendars.topic)),
     Route("/calendar/{year}/{month}",           read(calendars.month)),
 

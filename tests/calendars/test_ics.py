@@ -13,7 +13,7 @@ import vobject
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.calendars.ics import Entry, Feed, calendar, escape, fold, parameter, placeholder, vevent
+from events.calendars.ics import Entry, Feed, calendar, escape, fold, parameter, standing_note, vevent
 
 NOW = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)
 TUESDAY = datetime(2026, 11, 10, 19, 0)
@@ -317,7 +317,9 @@ def months() -> Iterator[date]:
 
 
 def test_an_empty_feed_has_one_all_day_entry_that_moves_with_the_month() -> None:
-    first, same, second, third = (placeholder(FEED.source, "Not announced yet", day) for day in months())
+    first, same, second, third = (
+        standing_note(FEED.source, "Not announced yet", "", "", day) for day in months()
+    )
     assert first == same
     assert "DTSTART;VALUE=DATE:20261101" in lines(first)
     assert "DTSTART;VALUE=DATE:20261201" in lines(second)
@@ -331,4 +333,7 @@ def test_an_empty_feed_has_one_all_day_entry_that_moves_with_the_month() -> None
     ]
     assert numbers == sorted(set(numbers))
     assert "example.org" not in first, "a UID names no host"
-    assert placeholder("https://example.org/other.ics", "Not announced yet", date(2026, 11, 3)) != first
+    assert (
+        standing_note("https://example.org/other.ics", "Not announced yet", "", "", date(2026, 11, 3))
+        != first
+    )

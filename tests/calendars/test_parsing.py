@@ -7,10 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from dateutil.rrule import rrulestr
 
 from events.calendars.drafts import EventDraft, OverrideDraft, VenueDraft
 from events.calendars.ics import Entry, Feed, calendar, vevent
 from events.calendars.ics_events import ImportedEvent
+from events.calendars.irregular import dates
 from events.calendars.parsing import read_calendar
 from events.calendars.recurrence import starts
 from events.errors import Refusal, Unreadable
@@ -18,6 +20,7 @@ from events.errors import Refusal, Unreadable
 FOLDER = Path(__file__).parent / "ics"
 TUESDAY = datetime(2026, 11, 10, 19, 0)
 WEEK, HOUR = timedelta(weeks=1), timedelta(hours=1)
+UNTIL = date(2027, 12, 31)
 
 
 def read(name: str, default_timezone: str | None = None) -> tuple[dict[str, ImportedEvent], dict[int, str]]:
@@ -29,7 +32,7 @@ def read(name: str, default_timezone: str | None = None) -> tuple[dict[str, Impo
 def sorted_out(
     data: bytes, default_timezone: str | None = None
 ) -> tuple[dict[str, ImportedEvent], dict[int, str]]:
-    items = list(read_calendar(io.BytesIO(data), default_timezone=default_timezone))
+    items = list(read_calendar(io.BytesIO(data), until=UNTIL, default_timezone=default_timezone))
     events = {item.uid: item for item in items if isinstance(item, ImportedEvent)}
     refused = {item.row: str(item.reason) for item in items if isinstance(item, Refusal)}
     assert len(events) + len(refused) == len(items)
@@ -216,13 +219,68 @@ def test_rules_that_apps_do_not_share_are_refused_with_their_reason() -> None:
     assert beginnings == [
         "Events can repeat by the day, week, month or",
         "The interval in “FREQ=DAILY;INTERVAL=0” shou",
-        "The repetition rule “FREQ=MONTHLY;BYDAY=1TU,",
-        "It has single extra dates (RDATE). Please en",
-        "It has more than one repetition rule. Please",
         "It has a rule for exceptions (EXRULE), which",
         "The repetition does not include this date. T",
         "The repetition rule “FREQ=WEEKLY;COUNT=1;COU",
     ]
+
+
+def test_extra_dates_become_single_events_related_to_the_first_with_their_own_changes() -> None:
+    events, refused = read("series-taken-apart")
+    assert not refused
+    listed = {uid: event for uid, event in events.items() if uid.startswith("listed")}
+    assert [(uid, event.related, event.draft.start, event.draft.title) for uid, event in listed.items()] == [
+        ("listed", "", TUESDAY, "Choir"),
+        ("listed#20261203T200000", "listed", datetime(2026, 12, 4, 21), "Choir in the church"),
+        ("listed#20261215T190000", "listed", datetime(2026, 12, 15, 19), "Choir"),
+    ]
+    assert {event.draft.rrule for event in listed.values()} == {""}
+    assert notes(listed["listed"])[0].startswith("Calendar apps read this repetition differently")
+
+
+def test_a_series_keeps_its_rule_when_only_some_dates_are_extra() -> None:
+    events, _ = read("series-taken-apart")
+    series, single = (events[f"weekly-and-one-more{suffix}"] for suffix in ("", "#20261112T000000"))
+    assert series.draft.rrule == "FREQ=WEEKLY;COUNT=3;BYDAY=TU"
+    assert (single.draft.start, single.draft.all_day) == (datetime(2026, 11, 12), True)
+    assert "weekly-and-one-more#20261117T000000" not in events, "the series has that date already"
+
+
+def test_a_rule_that_apps_read_differently_becomes_its_dates() -> None:
+    events, _ = read("series-taken-apart")
+    accounts = [event.draft.start for uid, event in events.items() if uid.startswith("last-working-day")]
+    assert accounts == [datetime(2026, 11, 30, 19), datetime(2027, 1, 29, 19), datetime(2027, 2, 26, 19)]
+
+
+ODD_RULES = (
+    "FREQ=MONTHLY;BYDAY=1TU,3TU",
+    "FREQ=MONTHLY;BYMONTHDAY=1,15,-1",
+    "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1,2",
+    "FREQ=MONTHLY;INTERVAL=5;BYDAY=FR;BYMONTHDAY=13",
+    "FREQ=YEARLY;BYWEEKNO=20,-1;BYDAY=MO",
+    "FREQ=YEARLY;BYYEARDAY=1,100,-10",
+    "FREQ=YEARLY;BYDAY=20MO,-1TU",
+    "FREQ=YEARLY;BYMONTH=3,9;BYDAY=-1SU,2WE",
+    "FREQ=YEARLY;BYMONTH=1,6",
+    "FREQ=YEARLY;BYMONTHDAY=31",
+    "FREQ=YEARLY;INTERVAL=2;BYMONTH=11;BYDAY=TU;BYMONTHDAY=2,3,4,5,6,7,8",
+    "FREQ=WEEKLY;INTERVAL=3;BYDAY=SU,TU;BYMONTH=1,2,3",
+    "FREQ=WEEKLY;INTERVAL=2;BYDAY=SU,TU;WKST=SU",
+    "FREQ=DAILY;INTERVAL=4;BYMONTH=1,7;COUNT=9",
+    "FREQ=DAILY;BYMONTHDAY=30;BYMONTH=2",
+    "FREQ=MONTHLY;BYDAY=1TU,3TU;UNTIL=20270401T000000",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ODD_RULES)
+@pytest.mark.parametrize("start", [TUESDAY, datetime(2024, 2, 29, 9), datetime(2019, 12, 30, 23, 30)])
+def test_dates_of_odd_rules_are_those_of_dateutil(rule: str, start: datetime) -> None:
+    last = datetime(2030, 12, 31, 23, 59)
+    bounded = rule if "UNTIL" in rule or "COUNT" in rule else f"{rule};UNTIL=20301231T235959"
+    wanted = (
+        [] if "BYMONTH=2" in rule else list(rrulestr(bounded, dtstart=start).between(start, last, inc=True))
+    )
+    assert dates(rule, start, "Europe/Madrid", False, last.date()) == wanted
 
 
 def test_a_start_during_a_clock_change_is_refused() -> None:
@@ -396,7 +454,7 @@ def test_memory_stays_flat_however_many_events_there_are() -> None:
         text = "DESCRIPTION:" + "word " * 200
         stream = io.BytesIO(in_calendar(*(entry(text, uid=f"uid-{n}") for n in range(number))))
         tracemalloc.start()
-        assert sum(isinstance(item, ImportedEvent) for item in read_calendar(stream)) == number
+        assert sum(isinstance(item, ImportedEvent) for item in read_calendar(stream, until=UNTIL)) == number
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

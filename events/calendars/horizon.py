@@ -1,0 +1,128 @@
+"""The dates of events, written out for a rolling horizon so that "upcoming near here" is one query.
+
+The wall clock is the truth. What is in UTC follows from it and from tzdata: when that changes, the worker writes
+the dates again, and `differences` tells beforehand which would move.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from ..db import table_of
+from . import content
+from .content import Told
+from .models import Event, Occurrence, Override
+from .recurrence import Rule, parse_rule, starts
+from .timezones import to_utc
+
+HORIZON = timedelta(days=400)  # how far ahead occurrences are written; the worker moves it on
+KEPT_PAST = timedelta(days=120)  # and how far back
+MOST_OCCURRENCES = 5000
+
+
+def rule_of(event: Event) -> Rule | None:
+    return parse_rule(event.rrule, event.start, event.timezone, event.all_day) if event.rrule else None
+
+
+def write_occurrences(session: Session, told: Told, now: datetime) -> bool:
+    """The dates within the horizon, in wall clock and in UTC, and the bounds of the whole. Whether they changed."""
+    event, rule = told.event, rule_of(told.event)
+    horizon = now + HORIZON
+    _set_bounds(told, rule, horizon)
+    wanted = _occurrences(told, rule, now, horizon) if event.is_public else []
+    table = table_of(Occurrence)
+    query = sa.select(table).where(table.c.event_id == event.id).order_by(table.c.original_start)
+    connection = session.connection()
+    if [dict(row) for row in connection.execute(query).mappings()] == wanted:
+        return False
+    connection.execute(sa.delete(table).where(table.c.event_id == event.id))
+    if wanted:
+        connection.execute(table.insert(), wanted)
+    return True
+
+
+def _set_bounds(told: Told, rule: Rule | None, horizon: datetime) -> None:
+    """Of all dates, moved ones included: what is past the last of them is over."""
+    event = told.event
+    moved = [content.times(event, override) for override in told.overrides] if rule else []
+    event.begins_at = min(to_utc(start, event.timezone) for start, _ in [(event.start, event.end), *moved])
+    ends = [event.end, *(end for _, end in moved)]
+    event.known_until = None
+    if rule is not None:
+        last = rule.last_start(event.start)
+        if last is None:
+            event.ends_at, event.known_until = None, horizon
+            return
+        ends.append(last + event.duration)
+        event.known_until = horizon if to_utc(last, event.timezone) >= horizon else None
+    event.ends_at = max(to_utc(end, event.timezone) for end in ends)
+
+
+def _occurrences(told: Told, rule: Rule | None, now: datetime, horizon: datetime) -> list[dict[str, object]]:
+    event = told.event
+    overrides = {override.original_start: override for override in told.overrides} if rule else {}
+    since = _wall(now - KEPT_PAST) if rule else event.start
+    until = _wall(horizon) if rule else event.start + timedelta(seconds=1)
+    skipped = [datetime.fromisoformat(text) for text in event.exdates]
+    return [
+        _occurrence(event, original, overrides.get(original))
+        for original in starts(rule, event.start, skipped, since, until, MOST_OCCURRENCES)
+    ]
+
+
+def _occurrence(event: Event, original: datetime, override: Override | None) -> dict[str, object]:
+    start, end = content.times(event, override) if override else (original, original + event.duration)
+    return {
+        "event_id": event.id,
+        "original_start": original,
+        "start": start,
+        "end": end,
+        "starts_at": to_utc(start, event.timezone),
+        "ends_at": to_utc(end, event.timezone),
+        "cancelled": content.is_cancelled(event, override),
+        "title": content.title(event, override),
+    }
+
+
+def _wall(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=None)
+
+
+# ---------------------------------------------------------------- when the rules of time change
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A date whose moment in UTC is another one by the tzdata that is installed now."""
+
+    event_id: int
+    title: str
+    start: datetime  # wall clock
+    timezone: str
+    was: datetime  # UTC
+    becomes: datetime  # UTC
+
+
+def differences(session: Session) -> Iterator[Difference]:
+    """Dates that were derived by other rules than those of today, by zone; a look that changes nothing."""
+    event, occurrence = table_of(Event).c, table_of(Occurrence).c
+    query = (
+        sa.select(
+            occurrence.event_id,
+            occurrence.title,
+            occurrence.start,
+            event.timezone,
+            occurrence.starts_at,
+            occurrence.end,
+            occurrence.ends_at,
+        )
+        .join(table_of(Event), event.id == occurrence.event_id)
+        .order_by(event.timezone, occurrence.starts_at, occurrence.event_id)
+    )
+    for row in session.connection().execution_options(yield_per=1000).execute(query):
+        now = to_utc(row.start, row.timezone)
+        if now != row.starts_at or to_utc(row.end, row.timezone) != row.ends_at:
+            yield Difference(row.event_id, row.title, row.start, row.timezone, row.starts_at, now)
