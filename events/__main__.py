@@ -106,6 +106,9 @@ def _events(parser: argparse.ArgumentParser) -> None:
     out = verbs.add_parser("export", help="everything published, as one calendar")
     out.add_argument("file", type=Path, nargs="?", metavar="FILE.ics")
     out.set_defaults(run=commands.events_export)
+    again = verbs.add_parser("recompute", help="write the dates again after an update of tzdata")
+    again.add_argument("--dry-run", action="store_true", help="say which dates would move")
+    again.set_defaults(run=commands.events_recompute)
 
 
 def _people(parser: argparse.ArgumentParser) -> None:

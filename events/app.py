@@ -1,5 +1,7 @@
 """The application, composed from its settings. Nobody imports this but the roof."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -11,6 +13,7 @@ from starlette.middleware import Middleware
 
 from .calendars.content import Publishing
 from .calendars.feeds import FeedCache
+from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
 from .errors import BranchlineError
@@ -23,6 +26,8 @@ from .web.routes import routes
 from .web.security import Guard, Language
 from .web.state import State
 
+FLUSH_EVERY_S = 60.0
+log = logging.getLogger("branchline")
 THREADS = 2  # they convoy on the interpreter lock: more are slower (design.md)
 
 
@@ -35,10 +40,27 @@ def create_app(settings: Settings) -> Starlette:
     database = Database(settings.database_url, size=THREADS)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
     assets = Assets()
+    polls = PollCounter()
+
+    def flush_polls() -> None:
+        """What cannot be written now is counted again with the next."""
+        try:
+            with database.writing() as session:
+                polls.flush(session)
+        except OperationalError as error:
+            log.warning("polls are not written down: %s", error.orig)
+
+    async def flush_now_and_then() -> None:
+        while True:
+            await asyncio.sleep(FLUSH_EVERY_S)
+            await asyncio.get_running_loop().run_in_executor(threads, flush_polls)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        flushing = asyncio.create_task(flush_now_and_then())
         yield
+        flushing.cancel()
+        threads.submit(flush_polls)
         threads.shutdown()
         database.dispose()
 
@@ -63,6 +85,7 @@ def create_app(settings: Settings) -> Starlette:
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         feeds=FeedCache(),
+        polls=polls,
         publishing=publishing_of(settings),
         assets=assets,
         templates=Templates(settings, assets),

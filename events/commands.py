@@ -19,7 +19,7 @@ from . import migrations, server
 from .app import publishing_of
 from .branches import exchange, queries
 from .branches.models import Branch
-from .calendars import derived, imports
+from .calendars import derived, horizon, imports, timezones
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
@@ -216,6 +216,25 @@ def events_export(settings: Settings, options: argparse.Namespace) -> int:
         body = imports.export_events(session, publishing_of(settings), settings.name)
         with _output(options.file) as out:
             out.writelines(body)
+    return 0
+
+
+def events_recompute(settings: Settings, options: argparse.Namespace) -> int:
+    """The worker does the same by itself; this says beforehand what would change."""
+    number = 0
+    with _ready_database(settings) as database:
+        with database.reading() as session:
+            for found in horizon.differences(session):
+                number += 1
+                print(
+                    f"{found.title} (event {found.event_id}), {found.start:%Y-%m-%d %H:%M} {found.timezone}: "
+                    f"{found.was:%Y-%m-%d %H:%M} UTC becomes {found.becomes:%Y-%m-%d %H:%M} UTC"
+                )
+        if not options.dry_run:
+            _refresh_events(settings, database)
+    print(
+        f"{number} dates {'would move' if options.dry_run else 'moved'} by tzdata {timezones.rules_version()}"
+    )
     return 0
 
 

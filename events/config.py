@@ -37,6 +37,7 @@ class Settings:
     units: Literal["mi", "km"] | None = None
     trusted_proxies: tuple[str, ...] = ()
     rate_limits: bool = True
+    follow_http: bool = False  # followed calendars may use plain http
     port: int = 8000
 
     @property
@@ -75,6 +76,7 @@ class Settings:
             units=_units(read("BRANCHLINE_UNITS")),
             trusted_proxies=_words(read("BRANCHLINE_TRUSTED_PROXIES")),
             rate_limits=_switch("BRANCHLINE_RATE_LIMITS", read("BRANCHLINE_RATE_LIMITS", "on")),
+            follow_http=_switch("BRANCHLINE_FOLLOW_HTTP", read("BRANCHLINE_FOLLOW_HTTP", "off")),
             port=_port(read("PORT", "8000")),
         )
 

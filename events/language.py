@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Literal
 
 from babel import Locale
-from babel.dates import format_date, format_interval, format_skeleton, format_time, get_day_names
+from babel.dates import (
+    format_date,
+    format_interval,
+    format_skeleton,
+    format_time,
+    get_day_names,
+    get_timezone_location,
+)
 from babel.lists import format_list
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
@@ -111,6 +118,13 @@ class Language:
             f"{self.short_day(start.date())}, {self.time(start.time())} – "
             f"{self.short_day(end.date())}, {self.time(end.time())}"
         )
+
+    def zone(self, timezone: str) -> str:
+        """Madrid time, as people say it."""
+        if timezone == "UTC":
+            return timezone
+        city = get_timezone_location(timezone, locale=self.locale, return_city=True)
+        return self.gettext("%(city)s time") % {"city": city}
 
     def listed(self, parts: Iterable[str], style: Literal["standard", "or"] = "standard") -> str:
         return format_list(list(parts), style=style, locale=self.locale)

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, NoReturn, TypeAlias
 
@@ -184,41 +185,57 @@ def _judge(status: int, complaint: bytes) -> None:
         raise Crashed(f"status {status}\n{details}")
 
 
-# --- Sentences across the border
+# --- Sentences across the border, and into the database
 
 # A width in a format, like %(x)999999999d, would be paid with *our* memory.
 _PLACEHOLDER = re.compile(r"%%|%\(\w+\)[sd]")
 
 
+def packed(message: Message) -> Json:
+    """A sentence as JSON: its text and values, dates included."""
+    return {"text": message.text, "values": {name: _packed(each) for name, each in message.values.items()}}
+
+
+def unpacked(packed_: object) -> Message:
+    """The sentence again. Raises ValueError for what is none, whoever wrote it."""
+    match packed_:
+        case {"text": str(text), "values": dict(values)} if _is_sayable(text, values):
+            return Message(text, {name: _unpacked(value) for name, value in values.items()})
+    raise ValueError("not a sentence")
+
+
 def _sentence(complaint: str) -> Message:
     """The last line, if it is a sentence that can be said. Raises Crashed."""
     try:
-        message = _unpacked(json.loads(complaint.rstrip("\n").rpartition("\n")[2]))
+        message = unpacked(json.loads(complaint.rstrip("\n").rpartition("\n")[2]))
         str(message).encode()
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise Crashed(complaint) from error
     return message
 
 
+def _is_sayable(text: str, values: Mapping[str, object]) -> bool:
+    return not values or "%" not in _PLACEHOLDER.sub("", text)
+
+
 def _packed(value: object) -> Json:
-    if isinstance(value, Message):
-        return {"text": value.text, "values": {name: _packed(each) for name, each in value.values.items()}}
-    if isinstance(value, int | float):
-        return value
+    match value:
+        case Message():
+            return packed(value)
+        case int() | float():
+            return value
+        case date():  # datetime too
+            return {"date": value.isoformat()}
     return str(value)[:LONGEST_VALUE].encode("utf-8", "replace").decode()
 
 
-def _unpacked(packed: object) -> Message:
-    match packed:
-        case {"text": str(text), "values": dict(values)} if not values or "%" not in _PLACEHOLDER.sub(
-            "", text
-        ):
-            return Message(text, {name: _unpacked_value(value) for name, value in values.items()})
-    raise ValueError("not a sentence")
-
-
-def _unpacked_value(packed: object) -> object:
-    return packed if isinstance(packed, str | int | float) else _unpacked(packed)
+def _unpacked(packed_: object) -> object:
+    match packed_:
+        case str() | int() | float():
+            return packed_
+        case {"date": str(text)}:
+            return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
+    return unpacked(packed_)
 
 
 # --- In the child
@@ -266,7 +283,7 @@ def _work(task: str, arguments: Mapping[str, object]) -> int:
             sys.stdout.buffer.write(part)
         sys.stdout.buffer.flush()
     except BranchlineError as error:
-        print(json.dumps(_packed(error.message)), file=sys.stderr)
+        print(json.dumps(packed(error.message)), file=sys.stderr)
         return _REFUSED
     except MemoryError:
         return _OUT_OF_MEMORY

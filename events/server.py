@@ -47,18 +47,26 @@ def work(settings: Settings) -> int:
 
 @contextlib.contextmanager
 def _worker(settings: Settings) -> Iterator[threading.Thread]:
-    """The worker in a thread of its own, for as long as the block runs.
+    """The worker in threads of its own, for as long as the block runs; strangers' servers are waited for in one.
 
     What it still sends after FINISH_WITHIN_S ends with the process; the outbox will claim it again.
     """
-    worker = Worker(settings, publishing_of(settings))
-    thread = threading.Thread(target=worker.run, name="worker", daemon=True)
-    thread.start()
+    worker, follower = (Worker(settings, publishing_of(settings)) for _ in range(2))
+    threads = [
+        threading.Thread(target=worker.run, name="worker", daemon=True),
+        threading.Thread(
+            target=follower.run, args=(follower.follow_calendars,), name="follower", daemon=True
+        ),
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        yield thread
+        yield threads[0]
     finally:
         worker.stop()
-        thread.join(timeout=FINISH_WITHIN_S)
+        follower.stop()
+        for thread in threads:
+            thread.join(timeout=FINISH_WITHIN_S)
 
 
 def check_port(host: str, port: int) -> None:

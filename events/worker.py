@@ -7,12 +7,13 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
 
-from . import limits, migrations
-from .calendars import derived
+from . import fetching, limits, migrations
+from .calendars import derived, following, polls, sources
 from .calendars.content import Publishing
 from .config import Settings
 from .db import Database
@@ -25,6 +26,8 @@ log = logging.getLogger("branchline.worker")
 PAUSE_S = 1.0
 CLEAN_EVERY_S = 3600.0
 
+Job = Callable[[], int]  # returns how much there was to do
+
 
 class Worker:
     def __init__(self, settings: Settings, publishing: Publishing) -> None:
@@ -32,20 +35,20 @@ class Worker:
         self.publishing = publishing
         self.database = Database(settings.database_url, size=1)
         self._stop = threading.Event()
+        self._cleaned = float("-inf")
 
-    def run(self) -> None:
-        """Works until `stop`; the database being away, or not migrated yet, is waited out."""
-        cleaned = float("-inf")
+    def run(self, *jobs: Job) -> None:
+        """Works until `stop`; the database being away, or not migrated yet, is waited out.
+
+        Without `jobs`, does all but what waits on strangers' servers, which should hold up nobody's mail.
+        """
         ready = False
         while not self._stop.is_set():
             busy = 0
             try:
                 ready = ready or self.is_ready()
                 if ready:
-                    busy = self.deliver_mails() + self.refresh_events()
-                    if time.monotonic() - cleaned > CLEAN_EVERY_S:
-                        self.clean()
-                        cleaned = time.monotonic()
+                    busy = sum(job() for job in jobs or (self.deliver_mails, self.refresh_events, self.clean))
             except OperationalError as error:
                 log.warning("the database does not answer, trying again: %s", error.orig)
             self._stop.wait(0 if busy else PAUSE_S)
@@ -101,11 +104,44 @@ class Worker:
         with self.database.writing() as session:
             return derived.refresh(session, self.publishing, _now(), most=50)
 
-    def clean(self) -> None:
+    def follow_calendars(self) -> int:
+        """Fetches and reads what is due; returns how many calendars that were."""
+        number = 0
+        while not self._stop.is_set() and (work := self._claim_calendar()):
+            following.work_on(self.database, work, self._fetch, self.publishing, _now())
+            number += 1
+        return number
+
+    def _claim_calendar(self) -> following.Work | None:
+        with self.database.reading() as session:
+            if not following.is_due(session, _now()):
+                return None
+        with self.database.writing() as session:
+            return following.claim(session, _now())
+
+    def _fetch(self, work: following.Work) -> fetching.Fetched:
+        return fetching.fetch(
+            work.url,
+            accept="text/calendar, text/plain;q=0.5, */*;q=0.1",
+            user_agent=f"Branchline (+{self.settings.public_url})",
+            etag=work.etag,
+            last_modified=work.last_modified,
+            allow_http=self.settings.follow_http,
+        )
+
+    def clean(self) -> int:
+        """Once in an hour, removes what is over."""
+        if time.monotonic() - self._cleaned < CLEAN_EVERY_S:
+            return 0
         with self.database.writing() as session:
             outbox.purge(session, _now())
             sign_in.forget_past(session, _now())
             limits.forget_past(session, _now())
+            derived.forget_farewells(session, _now())
+            sources.forget_uploads(session, _now())
+            polls.forget_past(session, _now())
+        self._cleaned = time.monotonic()
+        return 0
 
 
 def _now() -> datetime:

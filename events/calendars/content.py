@@ -1,13 +1,15 @@
 """What an event says, decided in one place; the formats only write it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+
+from markupsafe import Markup, escape
 
 from ..branches.models import Branch
 from ..errors import Message, say
 from ..language import Language, closest
-from ..markdown import plain
+from ..markdown import html, plain
 from .ics import Entry
 from .models import CALLED_OFF, Attendance, Event, Override, State, Topic
 
@@ -22,8 +24,13 @@ class Publishing:
 
     def page_of(self, event: Event, spoken: Language, day: date | None = None) -> str:
         """The page of the event, or of one of its dates."""
-        prefix = "" if spoken.code == "en" else f"/{spoken.code}"
-        return f"{self.base_url}{prefix}/events/{event.id}" + (f"?date={day}" if day else "")
+        return self._page(f"/events/{event.id}", spoken) + (f"?date={day}" if day else "")
+
+    def page_of_branch(self, branch: Branch, spoken: Language) -> str:
+        return self._page(f"/branches/{branch.slug}", spoken)
+
+    def _page(self, path: str, spoken: Language) -> str:
+        return self.base_url + ("" if spoken.code == "en" else f"/{spoken.code}") + path
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,13 @@ class Said:
         return self.told.event
 
     @property
+    def planned_day(self) -> date | None:
+        """How the page of a series calls this date: by the day it was to be at first. None: a single event."""
+        if not self.event.is_series:
+            return None
+        return (self.override.original_start if self.override else self.start).date()
+
+    @property
     def is_called_off(self) -> bool:
         return self.status != "confirmed"
 
@@ -134,6 +148,12 @@ def said(told: Told, override: Override | None = None, original_start: datetime 
         longitude=event.longitude if shows_point and same_venue else None,
         text=event.description if override is None or override.description is None else override.description,
     )
+
+
+def said_on(told: Told, original_start: datetime) -> Said:
+    """The date with that original start, as it is by now."""
+    changed = (one for one in _changed(told) if one.original_start == original_start)
+    return said(told, next(changed, None), original_start)
 
 
 def times(event: Event, override: Override | None) -> tuple[datetime, datetime]:
@@ -192,25 +212,78 @@ def headline(shown: Said, publishing: Publishing) -> str:
     return shown.title
 
 
+def dated_headline(shown: Said, publishing: Publishing, spoken: Language) -> str:
+    """With its day, so that one cancelled date does not look like the end of its series."""
+    return f"{headline(shown, publishing)} – {spoken.day(shown.start.date())}"
+
+
+def when(shown: Said, spoken: Language) -> str:
+    """Tuesday, December 8, 2026, 7:00 – 9:00 PM, Chicago time."""
+    day, span = shown.start.date(), spoken.span(shown.start, shown.end, shown.event.all_day)
+    if spoken.short_day(day) not in span:
+        span = spoken.day(day) if shown.event.all_day else f"{spoken.day(day)}, {span}"
+    return span if shown.event.all_day else f"{span}, {spoken.zone(shown.event.timezone)}"
+
+
 def in_words(shown: Said, spoken: Language) -> str:
     """Why it is off or when it was meant to be, then the organizers' words, then how to take part."""
-    event, hosts = shown.event, shown.told.hosts
+    facts = "\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in _facts(shown.event))
+    parts = [*_news(shown, spoken), plain(shown.text), facts, _hosts_in_words(shown, spoken)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def in_html(shown: Said, spoken: Language) -> Markup:
+    """The same with the organizers' words as they marked them, and links that can be followed."""
+    facts = [
+        escape(spoken.gettext(one.text)) % {"value": _linked(value)} for one, value in _facts(shown.event)
+    ]
+    after = [*facts, _hosts_in_words(shown, spoken)]
+    return Markup("").join((in_paragraphs(_news(shown, spoken)), html(shown.text), in_paragraphs(after)))
+
+
+def other_news(shown: Said, spoken: Language, most: int = 20) -> list[str]:
+    """What is cancelled or moved on later dates of the series than the one that is shown."""
+    if shown.event.is_called_off:
+        return []
+    found = (said(shown.told, one) for one in _changed(shown.told) if one is not shown.override)
+    later = [one for one in found if one.start > shown.start and (one.moved or one.is_called_off)]
+    return [" ".join((*_day_off(one, spoken), *_news(one, spoken))) for one in later[:most]]
+
+
+def _day_off(shown: Said, spoken: Language) -> list[str]:
+    day = spoken.day(shown.start.date())
+    return [spoken.say(say("Cancelled: %(title)s", title=day))] if shown.is_called_off else []
+
+
+def _news(shown: Said, spoken: Language) -> list[str]:
+    reason = shown.reason if shown.is_called_off else ""
+    return [spoken.say(sentence) for sentence in (reason, shown.moved) if sentence]
+
+
+def _facts(event: Event) -> list[tuple[Message, str]]:
     facts = [
         (say("Join online: %(value)s"), event.online_url),
         (say("Register: %(value)s"), event.registration_url),
         (say("Cost: %(value)s"), event.cost),
         (say("Contact: %(value)s"), event.contact),
     ]
-    parts = [
-        spoken.say(shown.reason) if shown.is_called_off and shown.reason else "",
-        spoken.say(shown.moved) if shown.moved else "",
-        plain(shown.text),
-        "\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in facts if value),
-        spoken.say(say("Held by %(names)s", names=spoken.listed([host.name for host in hosts])))
-        if len(hosts) > 1
-        else "",
-    ]
-    return "\n\n".join(part for part in parts if part)
+    return [(fact, value) for fact, value in facts if value]
+
+
+def _hosts_in_words(shown: Said, spoken: Language) -> str:
+    names = [host.name for host in shown.told.hosts]
+    return spoken.say(say("Held by %(names)s", names=spoken.listed(names))) if len(names) > 1 else ""
+
+
+def in_paragraphs(texts: Iterable[str]) -> Markup:
+    """Sentences (escaped here, unless they are Markup) as HTML; their lines stay lines."""
+    lines = (Markup("<br>\n").join(text.split("\n")) for text in texts if text)
+    return Markup("").join(Markup("<p>{}</p>\n").format(text) for text in lines)
+
+
+def _linked(value: str) -> Markup | str:
+    is_address = value.startswith(("https://", "http://"))
+    return Markup('<a href="{0}">{0}</a>').format(value) if is_address else value
 
 
 # ---------------------------------------------------------------- as VEVENTs

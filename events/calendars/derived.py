@@ -6,9 +6,11 @@ leaves the feed of a branch or topic, leaves a text behind that says so for 30 d
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -37,6 +39,7 @@ TOLD_FOR = timedelta(days=30)  # how long feeds say that something was cancelled
 RENDERER = 2  # +1 when the text of an unchanged event changes: everything is rendered again
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+One = TypeVar("One")
 
 
 def save(session: Session, event: Event, publishing: Publishing, now: datetime) -> None:
@@ -63,20 +66,41 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
 
 def tell(session: Session, event: Event) -> Told:
     """The event with its overrides, hosts (owner first) and topics."""
+    return tell_all(session, [event])[0]
+
+
+def tell_all(session: Session, events: Sequence[Event]) -> list[Told]:
+    """The same for all events of a list, in its order: three queries, however many there are."""
+    ids = [event.id for event in events]
     hosts = session.exec(
-        select(Branch)
-        .join(EventBranch, col(EventBranch.branch_id) == col(Branch.id))
-        .where(col(EventBranch.event_id) == event.id)
+        select(EventBranch.event_id, Branch)
+        .join(Branch, col(EventBranch.branch_id) == col(Branch.id))
+        .where(col(EventBranch.event_id).in_(ids))
     ).all()
     topics = session.exec(
-        select(Topic)
-        .join(EventTopic, col(EventTopic.topic_id) == col(Topic.id))
-        .where(col(EventTopic.event_id) == event.id)
+        select(EventTopic.event_id, Topic)
+        .join(Topic, col(EventTopic.topic_id) == col(Topic.id))
+        .where(col(EventTopic.event_id).in_(ids))
         .order_by(col(Topic.name), col(Topic.id))
     ).all()
-    overrides = session.exec(select(Override).where(col(Override.event_id) == event.id)).all()
-    ordered = sorted(hosts, key=lambda host: (host.id != event.branch_id, host.name, host.id))
-    return Told(event, overrides, ordered, topics)
+    changed = session.exec(select(Override).where(col(Override.event_id).in_(ids))).all()
+    hosts_of, topics_of = _by_event(hosts), _by_event(topics)
+    overrides_of = _by_event((override.event_id, override) for override in changed)
+    return [
+        Told(event, overrides_of[event.id], _owner_first(event, hosts_of[event.id]), topics_of[event.id])
+        for event in events
+    ]
+
+
+def _owner_first(event: Event, hosts: Iterable[Branch]) -> list[Branch]:
+    return sorted(hosts, key=lambda host: (host.id != event.branch_id, host.name, host.id))
+
+
+def _by_event(rows: Iterable[tuple[int, One]]) -> Mapping[int | None, list[One]]:
+    found: defaultdict[int | None, list[One]] = defaultdict(list)
+    for number, one in rows:
+        found[number].append(one)
+    return found
 
 
 def move_revision(session: Session, now: datetime) -> None:

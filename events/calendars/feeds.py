@@ -1,18 +1,18 @@
 """Feeds: assembling what is stored, and keeping finished answers.
 
 Every VEVENT was rendered when its event was written; a feed is a header, the time zones it needs, and a join.
-A finished feed stays good until the calendar revision moves or the day changes, when the window drops what is
-past. Its ETag is the hash of its bytes, so it changes when, and only when, the feed does.
+A finished feed stays good until the calendar revision moves or its time is over: the day changes, and the window
+drops what is past. Its ETag is the hash of its bytes, so it changes when, and only when, the feed does.
 """
 
 import gzip
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlmodel import Session, col
@@ -51,9 +51,10 @@ class Finished:
     body: bytes
     zipped: bytes
     etag: str
+    mark: str  # of which events it has at which revisions: the same in all languages and variants
     modified_at: datetime
     revision: int
-    day: date
+    good_until: datetime
 
     @property
     def zipped_etag(self) -> str:
@@ -62,11 +63,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An entry of the feed's own: all day, on the first of the current month."""
+    """An entry of the feed's own: all day, on the first of the current month. `since`: when it became true."""
 
     title: str
     text: str = ""
     url: str = ""
+    since: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +116,10 @@ class FeedCache:
         self._lock = threading.Lock()
         self._feeds: OrderedDict[str, Finished] = OrderedDict()
 
-    def get(self, key: str, revision: int, day: date) -> Finished | None:
+    def get(self, key: str, revision: int, now: datetime) -> Finished | None:
         with self._lock:
             feed = self._feeds.get(key)
-            if feed is None or (feed.revision, feed.day) != (revision, day):
+            if feed is None or feed.revision != revision or feed.good_until <= now:
                 return None
             self._feeds.move_to_end(key)
             return feed
@@ -144,20 +146,39 @@ def finished(
     variant: Variant = PLAIN,
 ) -> Finished:
     """The feed of a selection, from the cache while nothing has moved."""
+
+    def made() -> Made:
+        body, mark = assemble(session, selection, heading, now, variant)
+        changed_at = _changed_by_time(session, selection, now, monthly=not mark or bool(heading.closed))
+        return Made(body, changed_at, next_midnight(now), mark)
+
+    return kept(session, cache, f"{heading.source} {heading.locale} {variant}", now, made)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Bytes to be kept: when they last changed by time alone, and when they will again."""
+
+    body: bytes
+    changed_at: datetime
+    good_until: datetime
+    mark: str = ""
+
+
+def kept(session: Session, cache: FeedCache, key: str, now: datetime, make: Callable[[], Made]) -> Finished:
+    """What is in the cache under the key while it is good, else what `make` makes."""
     revision, moved_at = current_revision(session)
-    key = f"{heading.source} {heading.locale} {variant}"
-    if feed := cache.get(key, revision, now.date()):
+    if feed := cache.get(key, revision, now):
         return feed
-    body, empty = assemble(session, selection, heading, now, variant)
+    made = make()
     feed = Finished(
-        body=body,
-        zipped=gzip.compress(body, 6, mtime=0),
-        etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"',
-        modified_at=max(
-            moved_at, _changed_by_time(session, selection, now, monthly=empty or bool(heading.closed))
-        ),
+        body=made.body,
+        zipped=gzip.compress(made.body, 6, mtime=0),
+        etag=f'"{hashlib.sha256(made.body).hexdigest()[:32]}"',
+        mark=made.mark,
+        modified_at=max(moved_at, made.changed_at),
         revision=revision,
-        day=now.date(),
+        good_until=made.good_until,
     )
     cache.put(key, feed)
     return feed
@@ -183,13 +204,17 @@ def _changed_by_time(session: Session, selection: Selection, now: datetime, *, m
 
 def assemble(
     session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
-) -> tuple[bytes, bool]:
-    """The calendar, and whether it has no event but its own note."""
+) -> tuple[bytes, str]:
+    """The calendar, and the mark of its events; none when it has no event but its own note."""
     rows = _rows(session, selection, heading.locale, now, variant)
-    description = heading.description
-    if sum(row.size for row in rows) > LARGEST:
+    body = _written(rows, heading, heading.description, now)
+    if len(body) > LARGEST:
         rows = _nearest_dates(rows, now)
-        description = f"{description} {heading.capped}".strip()
+        body = _written(rows, heading, f"{heading.description} {heading.capped}".strip(), now)
+    return body, _mark(rows)
+
+
+def _written(rows: Sequence["_Row"], heading: Heading, description: str, now: datetime) -> bytes:
     head = Feed(
         name=heading.name,
         description=description,
@@ -200,32 +225,42 @@ def assemble(
     )
     notes = [heading.closed] if heading.closed else [] if rows else [heading.empty]
     texts = [standing_note(heading.source, note.title, note.text, note.url, now.date()) for note in notes]
-    return calendar(head, _zones(rows), [*texts, *(row.ics for row in rows)]), not rows
+    return calendar(head, _zones(rows), [*texts, *(row.ics for row in rows)])
+
+
+def _mark(rows: Sequence["_Row"]) -> str:
+    events = " ".join(f"{row.event_id}.{row.revision}" for row in rows)
+    return hashlib.sha256(events.encode()).hexdigest()[:8] if rows else ""
 
 
 # ---------------------------------------------------------------- what is in a feed
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
+    """Moments stay as the database gives them (SQLite: text), because making datetimes of them costs more than the
+    whole join; in order they are all the same."""
+
     event_id: int
     uid: str
+    revision: int
     ics: str
     timezone: str
     all_day: bool
-    start: datetime
-    begins_at: datetime
-    ends_at: datetime | None
+    start: str | datetime
+    begins_at: str | datetime
+    ends_at: str | datetime | None
 
-    @property
-    def size(self) -> int:
-        return len(self.ics.encode())
+    def distance(self, day: datetime) -> timedelta:
+        """From that day; nothing for what is on or goes on."""
+        begins_at = _moment(self.begins_at)
+        if begins_at > day:
+            return begins_at - day
+        return max(day - _moment(self.ends_at), timedelta(0)) if self.ends_at else timedelta(0)
 
-    def distance(self, now: datetime) -> timedelta:
-        """From now; nothing for what is on or goes on."""
-        if self.begins_at > now:
-            return self.begins_at - now
-        return max(now - self.ends_at, timedelta(0)) if self.ends_at else timedelta(0)
+
+def _moment(value: str | datetime) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _rows(session: Session, selection: Selection, locale: str, now: datetime, variant: Variant) -> list[_Row]:
@@ -234,9 +269,9 @@ def _rows(session: Session, selection: Selection, locale: str, now: datetime, va
     if dates := selection.dates():
         conditions.append(col(Event.id).in_(sa.select(col(Occurrence.event_id)).where(*dates)))
     query = _stored(locale, variant).where(*conditions)
-    event = table_of(Event).c
-    coming = sa.or_(event.ends_at.is_(None), event.ends_at >= now)
-    recent = sa.and_(event.ends_at < now, event.ends_at >= _midnight(now) - WINDOW)
+    event, today = table_of(Event).c, _midnight(now)
+    coming = sa.or_(event.ends_at.is_(None), event.ends_at >= today)
+    recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
     most = LARGEST // SMALLEST_EVENT
     wanted = [
         query.where(*_public(now), coming).order_by(event.begins_at, event.uid).limit(most),
@@ -247,9 +282,8 @@ def _rows(session: Session, selection: Selection, locale: str, now: datetime, va
     found: dict[int, _Row] = {}
     for statement in wanted:
         for row in session.connection().execute(statement):
-            found.setdefault(row[0], _Row(*row))
-    rows = [row for row in found.values() if row.ics]
-    rows.sort(key=lambda row: (row.begins_at, row.uid))
+            found.setdefault(row[0], _Row._make(row))
+    rows = sorted((row for row in found.values() if row.ics), key=lambda row: (row.begins_at, row.uid))
     return [_for_google(row) for row in rows] if variant.for_google else rows
 
 
@@ -258,12 +292,16 @@ def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
     text = (
         sa.func.coalesce(rendered.without_cancelled, rendered.ics) if variant.hide_cancelled else rendered.ics
     )
-    columns = (event.timezone, event.all_day, event.start, event.begins_at, event.ends_at)
+    columns = (event.id, event.uid, event.revision, text, event.timezone, event.all_day)
     return (
-        sa.select(event.id, event.uid, text, *columns)
+        sa.select(*columns, _raw(event.start), _raw(event.begins_at), _raw(event.ends_at))
         .join(table_of(Rendered), rendered.event_id == event.id)
         .where(rendered.locale == locale)
     )
+
+
+def _raw(moment: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.type_coerce(moment, sa.types.NullType())
 
 
 def _public(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:
@@ -298,12 +336,13 @@ def _farewells(session: Session, selection: Selection, locale: str, now: datetim
         sa.select(
             event.id,
             event.uid,
+            event.revision,
             gone.ics,
             gone.timezone,
             gone.all_day,
-            gone.start,
-            event.begins_at,
-            event.ends_at,
+            _raw(gone.start),
+            _raw(event.begins_at),
+            _raw(event.ends_at),
         )
         .join(table_of(Departure), gone.event_id == event.id)
         .where(gone.scope.in_(scopes), gone.locale == locale, gone.left_at >= _midnight(now) - TOLD_FOR)
@@ -314,16 +353,15 @@ def _farewells(session: Session, selection: Selection, locale: str, now: datetim
 
 def _for_google(row: _Row) -> _Row:
     """No text of anybody can hold such a line: in texts line breaks are escaped."""
-    ics = row.ics.replace(_CANCELLED, _CONFIRMED)
-    return _Row(row.event_id, row.uid, ics, row.timezone, row.all_day, row.start, row.begins_at, row.ends_at)
+    return row._replace(ics=row.ics.replace(_CANCELLED, _CONFIRMED))
 
 
 def _nearest_dates(rows: Sequence[_Row], now: datetime) -> list[_Row]:
-    """As many as fit, those first that are nearest to now."""
+    """As many as fit, those first that are nearest to today (not to this moment: the bytes stand for a day)."""
     kept: set[int] = set()
     size = 0
-    for row in sorted(rows, key=lambda row: (row.distance(now), row.uid)):
-        size += row.size
+    for row in sorted(rows, key=lambda row: (row.distance(_midnight(now)), row.uid)):
+        size += len(row.ics.encode())
         if size > LARGEST:
             break
         kept.add(row.event_id)
@@ -332,12 +370,16 @@ def _nearest_dates(rows: Sequence[_Row], now: datetime) -> list[_Row]:
 
 def _zones(rows: Iterable[_Row]) -> dict[str, date]:
     """Each zone that timed events use, with the first of January before its earliest event."""
-    first: dict[str, date] = {}
+    years: dict[str, int] = {}
     for row in rows:
         if not row.all_day and row.timezone != "UTC":
-            january = date(row.start.year, 1, 1)
-            first[row.timezone] = min(january, first.get(row.timezone, january))
-    return dict(sorted(first.items()))
+            year = int(str(row.start)[:4])
+            years[row.timezone] = min(year, years.get(row.timezone, year))
+    return {key: date(years[key], 1, 1) for key in sorted(years)}
+
+
+def next_midnight(moment: datetime) -> datetime:
+    return _midnight(moment) + timedelta(days=1)
 
 
 def _midnight(moment: datetime) -> datetime:

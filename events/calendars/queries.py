@@ -10,10 +10,11 @@ from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..db import table_of
-from ..errors import Gone, NotFound, say
+from ..errors import Gone, Message, NotFound, say
 from ..places.geo import Distance, Point
 from ..places.naming import fold
 from ..places.nearest import within
+from .content import moved
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
 
 PAGE = 50
@@ -76,6 +77,7 @@ class Selection:
 
 
 EVERYTHING = Selection()
+_OF_EVENTS = sa.join(table_of(Occurrence), table_of(Event), col(Event.id) == col(Occurrence.event_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class Listed:
     branch_city: str
     latitude: float | None
     longitude: float | None
+    state: str
+    moved_from: datetime | None  # of a single event
 
     @property
     def point(self) -> Point | None:
@@ -111,8 +115,12 @@ class Listed:
         return Point(self.latitude, self.longitude)
 
     @property
-    def moved(self) -> bool:
-        return self.start != self.original_start
+    def moved(self) -> Message | None:
+        """From when to when; nothing for what does not take place anyway."""
+        first = self.original_start if self.rrule else self.moved_from
+        if self.cancelled or first is None or first == self.start:
+            return None
+        return moved(first, self.start, self.all_day)
 
 
 def upcoming(
@@ -122,10 +130,9 @@ def upcoming(
 
     With `selection.first` in the past, dates since then.
     """
-    since = [] if selection.first and selection.first < now.date() else [col(Occurrence.ends_at) > now]
     query = (
         _listing()
-        .where(*since, *selection.dates(), *selection.conditions(session))
+        .where(*_wanted(session, selection, now))
         .order_by(col(Occurrence.starts_at), col(Occurrence.event_id))
         .offset((page - 1) * size)
         .limit(size + 1)
@@ -134,6 +141,67 @@ def upcoming(
     if page > 1 and not rows:
         raise NotFound(say("There is no page %(page)d of this list.", page=page))
     return rows[:size], len(rows) > size
+
+
+@dataclass(frozen=True, slots=True)
+class DateKey:
+    """Which date of which event, and when it is over."""
+
+    event_id: int
+    original_start: datetime
+    ends_at: datetime
+
+
+def coming_dates(
+    session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
+) -> list[DateKey]:
+    """The dates that `upcoming` lists, without what they say."""
+    occurrence = table_of(Occurrence).c
+    query = (
+        _dates(session, selection, now, hide_cancelled)
+        .order_by(occurrence.starts_at, occurrence.event_id)
+        .limit(most)
+    )
+    return [DateKey(*row) for row in session.connection().execute(query)]
+
+
+def coming_events(
+    session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
+) -> list[DateKey]:
+    """Each event once, with the first of its dates in the list."""
+    occurrence = table_of(Occurrence).c
+    place = sa.func.row_number().over(
+        partition_by=occurrence.event_id, order_by=(occurrence.starts_at, occurrence.original_start)
+    )
+    dates = _dates(session, selection, now, hide_cancelled)
+    each = dates.add_columns(occurrence.starts_at, place.label("place")).subquery().c
+    query = sa.select(each.event_id, each.original_start, each.ends_at).where(each.place == 1)
+    query = query.order_by(each.starts_at, each.event_id).limit(most)
+    return [DateKey(*row) for row in session.connection().execute(query)]
+
+
+def last_over(session: Session, selection: Selection, now: datetime) -> datetime | None:
+    """When a date last left the list because it was over."""
+    occurrence = table_of(Occurrence).c
+    over = [*selection.dates(), *selection.conditions(session), occurrence.ends_at <= now]
+    query = sa.select(occurrence.ends_at).select_from(_OF_EVENTS).where(*over)
+    found: datetime | None = (
+        session.connection().execute(query.order_by(occurrence.ends_at.desc()).limit(1)).scalar()
+    )
+    return found
+
+
+def _dates(session: Session, selection: Selection, now: datetime, hide_cancelled: bool) -> sa.Select[Any]:
+    occurrence = table_of(Occurrence).c
+    shown = [occurrence.cancelled.is_(False)] if hide_cancelled else []
+    columns = (occurrence.event_id, occurrence.original_start, occurrence.ends_at)
+    return sa.select(*columns).select_from(_OF_EVENTS).where(*_wanted(session, selection, now), *shown)
+
+
+def _wanted(session: Session, selection: Selection, now: datetime) -> list[sa.ColumnElement[bool]]:
+    """On `occurrence` and `event`: what is not over, or all since `selection.first` when that is past."""
+    since = [] if selection.first and selection.first < now.date() else [col(Occurrence.ends_at) > now]
+    return [*since, *selection.dates(), *selection.conditions(session)]
 
 
 def next_dates_of_branches(session: Session, branch_ids: Sequence[int], now: datetime) -> dict[int, Listed]:
@@ -267,6 +335,8 @@ def _listing() -> sa.Select[Any]:
             branch.city.label("branch_city"),
             event.latitude,
             event.longitude,
+            event.state,
+            event.moved_from,
         )
         .select_from(table_of(Occurrence))
         .join(table_of(Event), event.id == occurrence.event_id)

@@ -24,6 +24,7 @@ from .memory import Memory, address_line, merged, remembered
 from .models import PUBLIC, Event, State
 from .parsing import ImportedEvent
 
+SHOWN = 10  # decisions that are kept for showing
 HOSTS = "hosts"  # remembered beside what the draft says: the branches, the owner first
 OUR_UID = re.compile(r"[0-9a-f]{32}")
 
@@ -46,6 +47,7 @@ class ImportReport:
     vanished: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[Refusal] = field(default_factory=list)
+    decisions: list["Decision"] = field(default_factory=list)  # the first that change anything
 
     @property
     def updated(self) -> int:
@@ -113,6 +115,8 @@ class Reconciler:
             self.report.refusals.append(Refusal(item.line, decision))
             return
         self.report.count(decision.kind)
+        if decision.kind is not Kind.SAME and len(self.report.decisions) < SHOWN:
+            self.report.decisions.append(decision)
         self.report.notes += [Refusal(item.line, note) for note in item.notes]
         if write:
             self.carry_out(session, decision)

@@ -17,7 +17,7 @@ MAX_DEPTH = 4  # VCALENDAR > VEVENT > VALARM > one more
 
 # What is kept of each kind of component; everything else is counted and forgotten.
 _KEPT = {
-    "VCALENDAR": frozenset({"X-WR-TIMEZONE"}),
+    "VCALENDAR": frozenset({"X-WR-TIMEZONE", "X-WR-CALNAME"}),
     "VTIMEZONE": frozenset({"TZID", "X-LIC-LOCATION"}),
     "VEVENT": frozenset(
         [

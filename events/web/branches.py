@@ -21,7 +21,7 @@ from .forms import Form, page_number, query
 from .responses import moved
 from .rows import STATUS_NOTES, branch_row, by_day, near_rows, unit_of
 from .state import language_of, state_of
-from .subscribing import subscribe_links
+from .subscribing import alternates, subscribe_links
 from .templating import render
 from .words import access_in_words, language_name
 
@@ -106,6 +106,7 @@ def page(request: Request, session: Session) -> Response:
         languages_spoken=spoken.listed([language_name(spoken, tag) for tag in branch.language_list]),
         accessibility=access_in_words(spoken, branch.accessibility_list),
         subscribe=subscribe_links(request, f"/branches/{branch.slug}.ics", {}),
+        feeds=alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
     )
 
 

@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches import queries as branches
-from ..calendars import content, derived, queries
-from ..calendars.content import Place, Told
+from ..calendars import content, derived, json_ld, queries
 from ..calendars.models import Topic
 from ..calendars.queries import Listed, Selection
 from ..errors import NotFound, Unreadable, say
@@ -19,9 +18,15 @@ from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
 from .forms import Form, page_number, query
-from .rows import by_day, event_row, repeats, unit_of, zone_label
+from .rows import by_day, event_row, repeats, unit_of
 from .state import language_of, state_of
-from .subscribing import canonical_query, mail_draft, subscribe_links
+from .subscribing import (
+    alternates,
+    alternates_of_events,
+    canonical_query,
+    mail_draft,
+    subscribe_links,
+)
 from .templating import render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
 
@@ -66,6 +71,9 @@ def _list_page(
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
     spoken = language_of(request)
+    feeds = alternates_of_events(request, selection)
+    if topic:
+        feeds = alternates(request, f"/topics/{topic.slug}", {}, topic.name, ("ics", "atom", "json"))
     return render(
         request,
         template,
@@ -89,7 +97,8 @@ def _list_page(
         month_href=link(
             spoken.code, f"/calendar/{now().year}/{now().month}", {k: form.all(k) for k in FILTERS}
         ),
-        subscribe=subscribe_links(request, feed_path, canonical_query(request, selection)),
+        subscribe=subscribe_links(request, feed_path, {} if topic else canonical_query(request, selection)),
+        feeds=[] if finding.problem else feeds,
     )
 
 
@@ -168,6 +177,9 @@ def month(request: Request, session: Session) -> Response:
             for day in week
         },
         today=now().date(),
+        feeds=[]
+        if finding.problem
+        else alternates_of_events(request, replace(selection, first=None, last=None)),
         previous=_month_link(request, date(year, number, 1) - timedelta(days=1), filters),
         following=_month_link(request, date(year, number, 28) + timedelta(days=4), filters),
     )
@@ -192,15 +204,16 @@ def event(request: Request, session: Session) -> Response:
     dates = queries.dates_of(session, found.id or 0, now(), DATES_SHOWN)
     chosen = _chosen_date(session, found.id or 0, query(request)["date"], dates)
     spoken = language_of(request)
-    shown = event_row(request, chosen) if chosen else None
-    where = _place(told, session, chosen)
+    said = content.said_on(told, chosen.original_start) if chosen else content.said(told)
+    publishing = state_of(request).publishing
+    here = publishing.page_of(found, spoken, said.planned_day if chosen else None)
     return render(
         request,
         "calendars/event.html",
         event=found,
-        shown=shown,
-        place_name=where.name,
-        place_address=where.address,
+        said=said,
+        shown=event_row(request, chosen) if chosen else None,
+        data=json_ld.script(said, here, publishing, spoken),
         access=access_in_words(spoken, [word for word in found.access.split(",") if word]),
         share=mail_draft(
             found.title, state_of(request).settings.public_url + link(spoken.code, f"/events/{found.id}", {})
@@ -212,19 +225,12 @@ def event(request: Request, session: Session) -> Response:
         topics=told.topics,
         dates=[event_row(request, listed) for listed in dates if listed != chosen],
         repeats=repeats(spoken, chosen) if chosen else None,
-        zone=zone_label(spoken, found.timezone),
+        zone=spoken.zone(found.timezone),
         span=spoken.span(found.start, found.end, found.all_day),
         first_day=spoken.day(found.start.date()),
-        cancelled=content.is_cancelled(found, None),
         subscribe=subscribe_links(request, f"/events/{found.id}.ics", {}),
+        feeds=alternates(request, f"/events/{found.id}", {}, found.title, ("ics",)),
     )
-
-
-def _place(told: Told, session: Session, chosen: Listed | None) -> Place:
-    """Where the date that is shown takes place."""
-    changed = queries.overrides_of(session, told.event.id or 0) if chosen else ()
-    original = chosen.original_start if chosen else None
-    return content.place(told, next((one for one in changed if one.original_start == original), None))
 
 
 def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]) -> Listed | None:

@@ -159,6 +159,7 @@ async def _read_form(data: FormData) -> Form:
     for name, value in data.multi_items():
         if isinstance(value, UploadFile):
             files[name] = await value.read()
+            texts.append((f"{name}_name", value.filename or ""))
         else:
             texts.append((name, value))
     return Form(texts, files)

@@ -12,6 +12,7 @@ from ..branches.queries import Moved
 from ..calendars import feeds, queries
 from ..calendars.derived import TOLD_FOR
 from ..calendars.feeds import Finished, Heading, Note, Variant
+from ..calendars.polls import Poll, family_of
 from ..calendars.queries import Selection
 from ..errors import Message, say
 from .calendars import event_id_of
@@ -25,25 +26,53 @@ from .rows import unit_of
 from .state import language_of, state_of
 from .subscribing import canonical_query
 
+CALENDAR = "text/calendar; charset=utf-8"
+
 
 def events_feed(request: Request, session: Session) -> Response:
-    form = query(request)
-    selection, finding = select_near(request, session, form)
+    feed = _finished(request, session, asked_for(request, session), "/events.ics", None)
+    return feed_answer(request, feed, CALENDAR)
+
+
+def asked_for(request: Request, session: Session) -> Selection:
+    """What the query selects, near a snapped place. Raises what is wrong with the place."""
+    selection, finding = select_near(request, session, query(request))
     if finding.problem:
         raise finding.problem
-    return _feed(request, session, snapped(selection, unit_of(request)), "/events.ics", None)
+    return snapped(selection, unit_of(request))
 
 
 def branch_feed(request: Request, session: Session) -> Response:
     branch = branches.by_slug(session, request.path_params["slug"])
     if isinstance(branch, Moved):
         return moved(request, f"/branches/{branch.slug}.ics")
+    path = f"/branches/{branch.slug}.ics"
+    selection, closed = of_branch(request, session, branch)
+    feed = _finished(request, session, selection, path, branch.name, closed)
+    answer = feed_answer(request, feed, CALENDAR)
+    _count_poll(request, branch, feed, answer)
+    return answer
+
+
+def _count_poll(request: Request, branch: Branch, feed: Finished, answer: Response) -> None:
+    """By kind of client and by what it got, and nothing that tells one from another."""
+    family = family_of(request.headers.get("user-agent", "")[:300])
+    poll = Poll(branch.id or 0, now().date(), family, feed.mark)
+    state_of(request).polls.count(poll, unchanged=answer.status_code == 304)
+
+
+def newest_mark(request: Request, session: Session, branch: Branch) -> str:
+    """Of the branch's feed as it would be answered now."""
+    path = f"/branches/{branch.slug}.ics"
+    selection, closed = of_branch(request, session, branch)
+    return _finished(request, session, selection, path, branch.name, closed).mark
+
+
+def of_branch(request: Request, session: Session, branch: Branch) -> tuple[Selection, Note | None]:
+    """Its events, and its successor's when it has closed, with a note that says so."""
     after = branches.successor(session, branch)
     slugs = (branch.slug, after.slug) if after else (branch.slug,)
-    path = f"/branches/{branch.slug}.ics"
-    return _feed(
-        request, session, Selection(branches=slugs), path, branch.name, _closed(request, branch, after)
-    )
+    return Selection(branches=slugs), _closed(request, branch, after)
 
 
 def _closed(request: Request, branch: Branch, after: Branch | None) -> Note | None:
@@ -53,39 +82,58 @@ def _closed(request: Request, branch: Branch, after: Branch | None) -> Note | No
     spoken, base = language_of(request), state_of(request).settings.public_url
     title = spoken.say(say("%(name)s has closed", name=branch.name))
     if after is None:
-        return Note(title, url=base + link(spoken.code, f"/branches/{branch.slug}", {}))
+        page = base + link(spoken.code, f"/branches/{branch.slug}", {})
+        return Note(title, url=page, since=branch.updated_at)
     text = spoken.say(say("You see the events of %(name)s, which took over.", name=after.name))
-    return Note(title, text, base + link(spoken.code, f"/branches/{after.slug}", {}))
+    return Note(title, text, base + link(spoken.code, f"/branches/{after.slug}", {}), branch.updated_at)
 
 
 def topic_feed(request: Request, session: Session) -> Response:
     found = queries.topic_at(session, request.path_params["slug"])
-    return _feed(request, session, Selection(topics=(found.slug,)), f"/topics/{found.slug}.ics", found.name)
+    path = f"/topics/{found.slug}.ics"
+    feed = _finished(request, session, Selection(topics=(found.slug,)), path, found.name)
+    return feed_answer(request, feed, CALENDAR)
 
 
 def event_feed(request: Request, session: Session) -> Response:
     found = queries.followed_event(session, event_id_of(request), now() - TOLD_FOR)
-    return _feed(request, session, Selection(event_id=found.id), f"/events/{found.id}.ics", found.title)
+    path = f"/events/{found.id}.ics"
+    feed = _finished(request, session, Selection(event_id=found.id), path, found.title)
+    return feed_answer(request, feed, CALENDAR)
 
 
-def _feed(
+def _finished(
     request: Request,
     session: Session,
     selection: Selection,
     path: str,
     name: str | None,
     closed: Note | None = None,
-) -> Response:
-    state, spoken, asked = state_of(request), language_of(request), query(request)
+) -> Finished:
+    asked = query(request)
     variant = Variant(asked["cancelled"] == "hide", asked["client"] == "google")
-    wanted = canonical_query(request, selection) if path == "/events.ics" else {}
+    heading = heading_of(request, selection, path, name, closed, variant)
+    return feeds.finished(session, state_of(request).feeds, selection, heading, now(), variant)
+
+
+def heading_of(
+    request: Request,
+    selection: Selection,
+    path: str,
+    name: str | None,
+    closed: Note | None,
+    variant: Variant,
+) -> Heading:
+    """What the list at that path says of itself: `/events.ics`, `/branches/alder.atom`."""
+    state, spoken = state_of(request), language_of(request)
     as_asked = {
         "cancelled": "hide" if variant.hide_cancelled else "",
         "client": "google" if variant.for_google else "",
     }
-    organisation = state.settings.name
-    page = state.settings.public_url + link(spoken.code, path.removesuffix(".ics"), wanted)
-    heading = Heading(
+    organisation, stem = state.settings.name, path.rpartition(".")[0]
+    wanted = canonical_query(request, selection) if stem == "/events" else {}
+    page = state.settings.public_url + link(spoken.code, stem, wanted)
+    return Heading(
         name=f"{organisation}: {name}" if name else spoken.say(_feed_name(selection, organisation)),
         description=spoken.say(
             say("Events of %(name)s. Changes and cancellations appear by themselves.", name=organisation)
@@ -99,7 +147,6 @@ def _feed(
         source=state.settings.public_url + link(spoken.code, path, wanted | as_asked),
         locale=spoken.code,
     )
-    return _calendar_answer(request, feeds.finished(session, state.feeds, selection, heading, now(), variant))
 
 
 def _feed_name(selection: Selection, organisation: str) -> Message:
@@ -108,7 +155,7 @@ def _feed_name(selection: Selection, organisation: str) -> Message:
     return say("%(name)s: events", name=organisation)
 
 
-def _calendar_answer(request: Request, feed: Finished) -> Response:
+def feed_answer(request: Request, feed: Finished, media_type: str) -> Response:
     """Compressed for those who ask; the two forms have ETags of their own, and either is known again."""
     zipped = accepts_gzip(request.headers)
     headers = {
@@ -123,4 +170,4 @@ def _calendar_answer(request: Request, feed: Finished) -> Response:
     if zipped:
         headers["Content-Encoding"] = "gzip"
     body = feed.zipped if zipped else feed.body
-    return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
+    return Response(body, media_type=media_type, headers=headers)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches.models import Branch
-from ..calendars import content, derived, horizon, queries, store
+from ..calendars import content, derived, horizon, memory, queries, sources, store
 from ..calendars.drafts import EventDraft, OverrideDraft
 from ..calendars.models import PUBLIC, Event, Override, State
 from ..calendars.recurrence import DAYS, next_dates, parse_rule, starts
@@ -21,10 +21,9 @@ from .endpoints import now, person_of
 from .event_form import draft_of, filled, repeat_choice
 from .forms import EMPTY, NO_FAULTS, Form, checked, query
 from .responses import see_other
-from .rows import zone_label
 from .state import language_of, state_of
 from .templating import render
-from .words import access_options, language_options, rule_in_words
+from .words import EDITED_WORDS, access_options, language_options, rule_in_words
 
 DATES_SHOWN = 5
 CHANGEABLE_DATES = 12
@@ -130,6 +129,7 @@ def _form_page(
         language_options=language_options(spoken, [form["language"], *state_of(request).settings.locales]),
         weekdays=[(code, spoken.weekday(number)) for number, code in enumerate(DAYS)],
         dates=_changeable(request, session, event) if event else [],
+        origin=_origin(request, session, event) if event else None,
         saved=query(request)["done"] == "saved",
     )
 
@@ -141,12 +141,23 @@ def _preview(request: Request, draft: EventDraft) -> dict[str, object]:
     length = draft.end - draft.start
     return {
         "rule": rule_in_words(spoken, rule) if rule else "",
-        "zone": "" if draft.all_day else zone_label(spoken, draft.timezone),
+        "zone": "" if draft.all_day else spoken.zone(draft.timezone),
         "dates": [
             f"{spoken.day(start.date())}, {spoken.span(start, start + length, draft.all_day)}"
             for start in dates
         ],
     }
+
+
+def _origin(request: Request, session: Session, event: Event) -> dict[str, object] | None:
+    """The followed calendar that keeps the event in step, and what was edited here and stays."""
+    source = sources.followed_by(session, event)
+    if source is None:
+        return None
+    spoken = language_of(request)
+    groups = memory.edited(store.draft_of(derived.tell(session, event)), event.upstream)
+    names = [spoken.say(EDITED_WORDS[group]) for group in groups]
+    return {"id": source.id, "name": source.name, "edited": spoken.listed(names) if names else ""}
 
 
 # ---------------------------------------------------------------- changing

@@ -14,7 +14,7 @@ from .finding import select_kindly
 from .forms import query
 from .rows import by_day
 from .state import language_of, state_of
-from .subscribing import canonical_query, subscribe_links
+from .subscribing import alternates_of_events, canonical_query, subscribe_links
 from .templating import render
 
 EVENTS_ON_HOME = 8
@@ -31,6 +31,7 @@ def home(request: Request, session: Session) -> Response:
         branch_count=branches.count(session),
         text=_operator_text(request, "home"),
         subscribe=subscribe_links(request, "/events.ics", {}),
+        feeds=alternates_of_events(request, EVERYTHING),
     )
 
 
@@ -45,6 +46,7 @@ def subscribe(request: Request, session: Session) -> Response:
         finding=finding,
         sentence=finding.sentence,
         subscribe=subscribe_links(request, "/events.ics", canonical_query(request, selection)),
+        feeds=[] if finding.problem else alternates_of_events(request, selection),
     )
 
 

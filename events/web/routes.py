@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute, Route
 
 from .. import limits
-from . import branches, calendars, feeds, messages, organize, pages, people
+from . import branches, calendars, feeds, imports, lists, messages, organize, pages, people
 from .endpoints import ORGANIZER, SIGNED_IN, by_address, by_path, read, write
 
 POST = ["POST"]
@@ -25,6 +25,7 @@ routes: list[BaseRoute] = [
     Route("/branches.csv",                      read(branches.list_csv)),
     Route("/branches.geojson",                  read(branches.list_geojson)),
     Route("/branches/{slug}.ics",               read(feeds.branch_feed)),
+    Route("/branches/{slug}.atom",              read(lists.branch)),
     Route("/branches/{slug}.vcf",               read(branches.vcard)),
     Route("/branches/{slug}.json",              read(branches.as_json)),
     Route("/branches/{slug}",                   read(branches.page)),
@@ -35,9 +36,14 @@ routes: list[BaseRoute] = [
     # events
     Route("/events",                            read(calendars.listing)),
     Route("/events.ics",                        read(feeds.events_feed)),
+    Route("/events.atom",                       read(lists.events)),
+    Route("/events.json",                       read(lists.events)),
+    Route("/events.csv",                        read(lists.events)),
     Route("/events/{id}.ics",                   read(feeds.event_feed)),
     Route("/events/{id}",                       read(calendars.event)),
     Route("/topics/{slug}.ics",                 read(feeds.topic_feed)),
+    Route("/topics/{slug}.atom",                read(lists.topic)),
+    Route("/topics/{slug}.json",                read(lists.topic)),
     Route("/topics/{slug}",                     read(calendars.topic)),
     Route("/calendar/{year}/{month}",           read(calendars.month)),
 
@@ -68,6 +74,13 @@ routes: list[BaseRoute] = [
     Route("/organize/events/{id}/removal",      write(organize.remove, ORGANIZER), methods=POST),
     Route("/organize/events/{id}/dates/{start}", read(organize.date_page, ORGANIZER)),
     Route("/organize/events/{id}/dates/{start}", write(organize.change_date, ORGANIZER, again=organize.date_page), methods=POST),
+    Route("/organize/imports",                  read(imports.overview, ORGANIZER)),
+    Route("/organize/imports",                  write(imports.bring, ORGANIZER, again=imports.overview), methods=POST),
+    Route("/organize/imports/{id}",             read(imports.page, ORGANIZER)),
+    Route("/organize/imports/{id}/confirmation", write(imports.confirm, ORGANIZER), methods=POST),
+    Route("/organize/imports/{id}/refresh",     write(imports.refresh, ORGANIZER), methods=POST),
+    Route("/organize/imports/{id}/removal",     write(imports.remove, ORGANIZER), methods=POST),
+    Route("/organize/branches/{slug}/subscribers", read(imports.subscribers, ORGANIZER)),
 
     # machines
     Route("/api/v1/branches/near",              read(branches.list_json)),

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 
-from babel.dates import get_timezone_location
 from starlette.requests import Request
 
 from ..branches.models import Branch, Status
 from ..branches.queries import Near
-from ..calendars.models import Attendance
+from ..calendars.models import Attendance, State
 from ..calendars.queries import Listed
 from ..calendars.recurrence import parse_rule
 from ..errors import Message, say
@@ -37,9 +36,10 @@ class EventRow:
     place_line: str
     online: bool
     hybrid: bool
-    cancelled: bool
+    cancelled: bool  # it does not take place on that day
+    postponed: bool  # and is to be made up for
     cancel_reason: str
-    moved_from: str | None
+    moved: str | None
     repeats: str | None
     distance: str | None
     language: str
@@ -78,7 +78,7 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         start=listed.start,
         end=listed.end,
         all_day=listed.all_day,
-        timezone_label="" if listed.all_day else zone_label(spoken, listed.timezone),
+        timezone_label="" if listed.all_day else spoken.zone(listed.timezone),
         when=spoken.span(listed.start, listed.end, listed.all_day),
         day=listed.start.date(),
         day_label=spoken.day(listed.start.date()),
@@ -88,8 +88,9 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         online=listed.attendance == Attendance.ONLINE,
         hybrid=listed.attendance == Attendance.HYBRID,
         cancelled=listed.cancelled,
+        postponed=listed.state == State.POSTPONED,
         cancel_reason=listed.cancelled_reason if listed.cancelled else "",
-        moved_from=_moved_from(spoken, listed),
+        moved=spoken.say(listed.moved) if listed.moved else None,
         repeats=repeats(spoken, listed),
         distance=distance_text(request, away) if away else None,
         language=listed.language,
@@ -159,23 +160,8 @@ def place_line(listed: Listed) -> str:
     return "" if listed.attendance == Attendance.ONLINE else listed.branch_city
 
 
-def zone_label(spoken: Language, timezone: str) -> str:
-    """Madrid time, as people say it."""
-    if timezone == "UTC":
-        return timezone
-    city = get_timezone_location(timezone, locale=spoken.locale, return_city=True)
-    return spoken.say(say("%(city)s time", city=city))
-
-
 def repeats(spoken: Language, listed: Listed) -> str | None:
     if not listed.rrule:
         return None
     rule = parse_rule(listed.rrule, listed.series_start, listed.timezone, listed.all_day)
     return rule_in_words(spoken, rule)
-
-
-def _moved_from(spoken: Language, listed: Listed) -> str | None:
-    if not listed.moved or not listed.rrule:
-        return None
-    was = listed.original_start
-    return spoken.say(say("Moved from %(was)s", was=was.date() if listed.all_day else was))

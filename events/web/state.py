@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from ..calendars.content import Publishing
 from ..calendars.feeds import FeedCache
+from ..calendars.polls import PollCounter
 from ..config import Settings
 from ..db import Database
 from ..language import Language, language
@@ -39,6 +40,7 @@ class State:
     limiter: Limiter
     gazetteer: Gazetteer
     feeds: FeedCache
+    polls: PollCounter
     publishing: Publishing
     assets: Assets
     templates: Templates

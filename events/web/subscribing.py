@@ -1,16 +1,22 @@
 """Addresses that calendar apps follow, in the one canonical form of each selection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.requests import Request
 
+from ..calendars.lists import FORMATS
 from ..calendars.queries import Selection
 from .environment import link
 from .finding import snapped
 from .rows import unit_of
 from .state import language_of, state_of
+
+# Name and media type by extension.
+FORMS = {"ics": ("iCalendar", "text/calendar")} | {
+    extension: (each.name, each.media_type.partition(";")[0]) for extension, each in FORMATS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,33 @@ def subscribe_links(request: Request, path: str, wanted: Mapping[str, object]) -
         google=f"https://calendar.google.com/calendar/r?cid={quote(google, safe='')}",
         outlook=f"https://outlook.live.com/calendar/0/addfromweb?url={quote(address, safe='')}",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Alternate:
+    """The same list in another form, for <link rel="alternate">."""
+
+    href: str
+    type: str
+    title: str
+
+
+def alternates(
+    request: Request, stem: str, wanted: Mapping[str, object], title: str, extensions: Sequence[str]
+) -> list[Alternate]:
+    """A link for each extension of an address: `/events` with ics, atom, json, csv."""
+    base, code = state_of(request).settings.public_url, language_of(request).code
+    return [
+        Alternate(base + link(code, f"{stem}.{extension}", wanted), media_type, f"{title} ({name})")
+        for extension in extensions
+        for name, media_type in [FORMS[extension]]
+    ]
+
+
+def alternates_of_events(request: Request, selection: Selection) -> list[Alternate]:
+    """For a page that shows what `/events` shows with this selection."""
+    title = language_of(request).gettext("Events")
+    return alternates(request, "/events", canonical_query(request, selection), title, tuple(FORMS))
 
 
 def mail_draft(title: str, address: str) -> str:

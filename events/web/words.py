@@ -24,6 +24,23 @@ ACCESS_WORDS = {
 }
 
 
+# The groups of `calendars.memory`, within a sentence.
+EDITED_WORDS = {
+    "title": say("title"),
+    "description": say("description"),
+    "language": say("language"),
+    "when": say("day and time"),
+    "place": say("place"),
+    "registration_url": say("registration"),
+    "contact": say("contact"),
+    "cost": say("cost"),
+    "topics": say("topics"),
+    "access": say("access"),
+    "state": say("whether it takes place"),
+    "dates": say("single dates"),
+}
+
+
 def access_in_words(spoken: Language, words: Iterable[str]) -> str:
     """As one phrase: its first letter is a capital, as in a form, the others are not."""
     said = [spoken.say(ACCESS_WORDS[word]) if word in ACCESS_WORDS else word for word in words]

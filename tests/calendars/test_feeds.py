@@ -1,16 +1,20 @@
 """Feeds over a database: what subscribers get, and what moves when something changes."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from icalendar import Calendar
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
+from events.branches.models import Status
 from events.calendars import derived, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
-from events.calendars.models import Event
+from events.calendars.feeds import PLAIN, FeedCache, Heading, Note, Variant, assemble, finished
+from events.calendars.models import Event, Occurrence, Rendered
+from events.calendars.queries import Selection
 from events.db import Database
 from tests.conftest import NOW, Cast
 
@@ -247,3 +251,251 @@ def test_near_is_snapped_so_that_the_address_of_a_feed_tells_nothing(
 ) -> None:
     body = ben.get("/events.ics?near=41.92271,-87.65337&within=7mi").text.replace("\r\n ", "")
     assert "near=41.92,-87.66&within=10mi" in body and "41.9227" not in body.split("BEGIN:VEVENT")[0]
+
+
+# ---------------------------------------------------------------- leaving a feed
+
+
+def revise(database: Database, number: int, publishing: Publishing, hosts: list[Any], **more: object) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, number)
+        later = max(datetime.now(NOW.tzinfo), event.modified_at)
+        store.revise(session, event, weekly(**more), hosts, publishing, later)
+
+
+def test_an_event_that_moves_to_another_branch_says_so_in_the_old_feed(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    [before] = Subscriber(ben, "/branches/alder.ics").events()
+    revise(database, tool_night, publishing, [cast.birch])
+    [left] = Subscriber(ben, "/branches/alder.ics").events()
+    [there] = Subscriber(ben, "/branches/birch.ics").events()
+    assert (str(left["STATUS"]), str(there["STATUS"])) == ("CANCELLED", "CONFIRMED")
+    assert str(left["SUMMARY"]) == "Moved: Tool night"
+    assert str(left["DESCRIPTION"]).startswith("This event has moved to Club Abedul.")
+    assert str(left["UID"]) == str(there["UID"]) and int(left["SEQUENCE"]) > int(before["SEQUENCE"])
+    [whole] = Subscriber(ben, "/events.ics").events()
+    [both] = Subscriber(ben, "/events.ics?branch=alder&branch=birch").events()
+    assert str(whole["STATUS"]) == str(both["STATUS"]) == "CONFIRMED", "the live one wins"
+    assert "subscribed" in ben.get("/branches/alder.ics?cancelled=hide").text
+
+
+def test_an_event_that_comes_back_is_alive_again_with_a_higher_number(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    revise(database, tool_night, publishing, [cast.birch])
+    [left] = Subscriber(ben, "/branches/alder.ics").events()
+    revise(database, tool_night, publishing, [cast.alder])
+    [back] = Subscriber(ben, "/branches/alder.ics").events()
+    assert str(back["STATUS"]) == "CONFIRMED" and int(back["SEQUENCE"]) > int(left["SEQUENCE"])
+
+
+def test_an_event_that_leaves_a_topic_says_so_there(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    revise(database, tool_night, publishing, [cast.alder], topics=("Garden",))
+    [left] = Subscriber(ben, "/topics/repair.ics").events()
+    assert str(left["DESCRIPTION"]).startswith("This event is listed under Garden now.")
+    [there] = Subscriber(ben, "/topics/garden.ics").events()
+    assert str(there["STATUS"]) == "CONFIRMED"
+
+
+def test_a_near_feed_lets_go_of_what_moves_away_and_says_that_it_changed(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    path = "/events.ics?near=41.92,-87.64"
+    before = ben.get(path).headers["last-modified"]
+    revise(database, tool_night, publishing, [cast.birch])
+    answer = ben.get(path)
+    assert "Tool night" not in answer.text and answer.headers["last-modified"] != before
+
+
+def test_a_draft_again_is_told_as_off_and_what_is_drafted_is_not_told(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    revise(database, tool_night, publishing, [cast.alder], state="draft")
+    revise(database, tool_night, publishing, [cast.alder], state="draft", title="Secret plans")
+    assert ben.get(f"/events/{tool_night}").status_code == 404
+    for path in ("/events.ics", "/branches/alder.ics", f"/events/{tool_night}.ics"):
+        [off] = Subscriber(ben, path).events()
+        assert (str(off["STATUS"]), str(off["SUMMARY"])) == ("CANCELLED", "Cancelled: Tool night")
+        assert "no longer announced" in str(off["DESCRIPTION"])
+    revise(database, tool_night, publishing, [cast.alder], title="Tool night again")
+    [on] = Subscriber(ben, "/events.ics").events()
+    assert (str(on["STATUS"]), str(on["SUMMARY"])) == ("CONFIRMED", "Tool night again")
+    assert int(on["SEQUENCE"]) > int(off["SEQUENCE"])
+
+
+def test_a_branch_that_closed_into_another_answers_with_its_events_and_says_why(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    with database.writing() as session:
+        birch = session.merge(cast.birch)
+        birch.status, birch.successor_id = Status.CLOSED, cast.alder.id
+    texts = {str(event["SUMMARY"]): event for event in Subscriber(ben, "/branches/birch.ics").events()}
+    assert set(texts) == {"Club Abedul has closed", "Tool night"}
+    assert "You see the events of Alder Club" in str(texts["Club Abedul has closed"]["DESCRIPTION"])
+    assert "Club Abedul ha cerrado" in ben.get("/es/branches/birch.ics").text
+
+
+def test_a_branch_that_closed_for_good_is_no_404(database: Database, ben: TestClient, cast: Cast) -> None:
+    with database.writing() as session:
+        session.merge(cast.birch).status = Status.CLOSED
+    [only] = Subscriber(ben, "/branches/birch.ics").events()
+    assert str(only["SUMMARY"]) == "Club Abedul has closed"
+
+
+# ---------------------------------------------------------------- time passes
+
+
+def assembled(database: Database, now: datetime, variant: Variant = PLAIN) -> list[Any]:
+    with database.reading() as session:
+        body, _ = assemble(session, Selection(), HEADING, now, variant)
+    return Calendar.from_ical(body).walk("VEVENT")
+
+
+def statuses(database: Database, now: datetime) -> dict[str, str]:
+    return {str(event["SUMMARY"]): str(event["STATUS"]) for event in assembled(database, now)}
+
+
+HEADING = Heading(
+    name="x",
+    description="",
+    capped="Only the nearest.",
+    empty=Note("Nothing yet"),
+    url="https://example.org/",
+    source="https://example.org/x.ics",
+    locale="en",
+)
+
+
+def test_what_is_over_stays_for_60_days(database: Database, publishing: Publishing, cast: Cast) -> None:
+    with database.writing() as session:
+        store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
+    over = datetime(2026, 11, 25, 3, tzinfo=UTC)  # 21:00 in Chicago
+    assert "Tool night" in statuses(database, over + timedelta(days=60))
+    assert statuses(database, over + timedelta(days=61)) == {"Nothing yet": "CONFIRMED"}
+
+
+def test_what_was_cancelled_after_it_was_over_is_still_told_for_30_days(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    late = datetime(2027, 1, 20, tzinfo=UTC)
+    with database.writing() as session:
+        event = store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
+        event.cancel("It did not take place.", late)
+        derived.save(session, event, publishing, late)
+    assert statuses(database, late + timedelta(days=29)) == {"Cancelled: Tool night": "CANCELLED"}
+    assert statuses(database, late + timedelta(days=31)) == {"Nothing yet": "CONFIRMED"}
+
+
+def test_an_endless_series_that_was_cancelled_goes_after_60_days(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.cancel("Over.", NOW)
+        derived.save(session, event, publishing, NOW)
+    assert "Cancelled: Tool night" in statuses(database, NOW + timedelta(days=59))
+    assert statuses(database, NOW + timedelta(days=62)) == {"Nothing yet": "CONFIRMED"}
+
+
+def test_a_withdrawn_event_is_told_for_30_days_and_then_forgotten(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.delete(NOW)
+        derived.save(session, event, publishing, NOW)
+    assert statuses(database, NOW + timedelta(days=30)) == {"Cancelled: Tool night": "CANCELLED"}
+    assert statuses(database, NOW + timedelta(days=31)) == {"Nothing yet": "CONFIRMED"}
+    with database.writing() as session:
+        assert derived.forget_farewells(session, NOW + timedelta(days=59)) == 0
+        assert derived.forget_farewells(session, NOW + timedelta(days=61)) == 2
+        assert session.exec(select(Rendered)).all() == []
+
+
+def test_a_cancelled_date_is_told_until_it_is_past_and_for_30_days_then_left_out(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    change(
+        database,
+        tool_night,
+        publishing,
+        OverrideDraft(original_start=datetime(2026, 12, 8, 19), cancelled=True),
+    )
+    for days, told in ((25, True), (29, True), (40, False)):
+        now = NOW + timedelta(days=days)
+        with database.writing() as session:
+            derived.refresh(session, publishing, now)
+        series, *others = assembled(database, now)
+        assert (len(others), "EXDATE" in series) == ((1, False) if told else (0, True)), days
+    with database.reading() as session:
+        dates = session.exec(select(Occurrence).where(col(Occurrence.cancelled))).all()
+        assert [date.original_start for date in dates] == [datetime(2026, 12, 8, 19)], "pages still know it"
+
+
+def test_last_modified_does_not_move_while_only_days_pass_and_does_when_something_drops(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
+        store.add(session, weekly(title="Later", rrule="", start=datetime(2027, 3, 2, 19),
+                                  end=datetime(2027, 3, 2, 21)), [cast.alder], publishing, NOW)  # fmt: skip
+
+    def moved(days: int) -> datetime:
+        with database.reading() as session:
+            return finished(
+                session, FeedCache(), Selection(), HEADING, NOW + timedelta(days=days)
+            ).modified_at
+
+    assert moved(0) == moved(1) == moved(62)
+    assert moved(63) == moved(70) == datetime(2027, 1, 25, tzinfo=UTC)
+
+
+# ---------------------------------------------------------------- size and form
+
+
+def test_a_feed_stays_under_a_megabyte_with_the_nearest_dates_and_says_so(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    text = "Ñandú 🪚 " * 400
+    with database.writing() as session:
+        for number in range(320):
+            start = datetime(2026, 11, 1, 19) + timedelta(days=number)
+            store.add(session, weekly(title=f"Day {number}", rrule="", start=start, end=start + timedelta(hours=1),
+                                      description=text), [cast.alder], publishing, NOW)  # fmt: skip
+    with database.reading() as session:
+        body, _ = assemble(session, Selection(), HEADING, NOW)
+    assert 900_000 < len(body) < 1_000_000 and b"Only the nearest." in body
+    days = {int(str(event["SUMMARY"]).split()[1]) for event in Calendar.from_ical(body).walk("VEVENT")}
+    assert days == set(range(max(days) + 1)) and 100 < max(days) < 319, (
+        "from the window's past into the future"
+    )
+
+
+def test_a_feed_is_compressed_for_those_who_ask_and_both_forms_are_known_again(
+    ben: TestClient, tool_night: int
+) -> None:
+    plain = ben.get("/events.ics", headers={"Accept-Encoding": "identity"})
+    zipped = ben.get("/events.ics", headers={"Accept-Encoding": "br, gzip;q=0.8"})
+    assert "content-encoding" not in plain.headers and zipped.headers["content-encoding"] == "gzip"
+    assert plain.content == zipped.content, "the client has unpacked it"
+    assert plain.headers["etag"] != zipped.headers["etag"], "two forms, two strong tags"
+    assert plain.headers["vary"] == zipped.headers["vary"] == "Accept-Encoding"
+    for tag in (plain.headers["etag"], zipped.headers["etag"]):
+        assert ben.get("/events.ics", headers={"If-None-Match": tag}).status_code == 304
+    refused = ben.get("/events.ics", headers={"Accept-Encoding": "gzip;q=0, deflate"})
+    assert "content-encoding" not in refused.headers
+
+
+def test_each_feed_has_a_colour_of_its_own_that_stays(ben: TestClient, tool_night: int, cast: Cast) -> None:
+    def color(path: str) -> str:
+        return next(line for line in ben.get(path).text.splitlines() if line.startswith("COLOR:"))
+
+    assert (
+        color("/branches/alder.ics")
+        == color("/es/branches/alder.ics")
+        == color("/branches/alder.ics?cancelled=hide")
+    )
+    assert color("/branches/alder.ics") != color("/branches/birch.ics")

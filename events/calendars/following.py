@@ -1,0 +1,301 @@
+"""Keeping in step with the calendars that events come from: what the worker does with a source.
+
+Fetching, reading and reconciling are three steps, and only the last one writes. Nothing is taken over before a
+person has seen what it would be. A calendar that does not answer, or answers nonsense, changes nothing; one of which
+more than half has gone waits for a person.
+"""
+
+import hashlib
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+import sqlalchemy as sa
+from sqlmodel import Session, col
+
+from ..branches.models import Branch
+from ..db import Database, table_of
+from ..errors import BranchlineError
+from ..fetching import Fetched, Unreachable
+from ..sandbox import Crashed, packed
+from .content import Publishing
+from .horizon import HORIZON
+from .imports import CHUNK, branches_by_slug
+from .models import PUBLIC, CalendarSource, Event, SourceState
+from .reading import Reading, checksum_lines, read
+from .reconciling import ImportReport, Reconciler
+from .sources import source_key
+
+EVERY = timedelta(hours=1)
+LEASE = timedelta(minutes=5)  # longer than fetching, reading and writing 2 MB takes
+FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=15), timedelta(days=1)
+FEW = 3  # of a calendar this small, half may go without anybody being asked
+LISTED = 50  # refusals and notes that are kept
+
+log = logging.getLogger("branchline.following")
+
+Fetch = Callable[["Work"], Fetched]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A source as it was claimed, to be worked on outside of any transaction."""
+
+    id: int
+    branch: str  # slug
+    branch_id: int
+    timezone: str
+    language: str
+    url: str
+    state: str
+    body: bytes | None
+    etag: str
+    last_modified: str
+    checksum: str
+
+
+def is_due(session: Session, now: datetime) -> bool:
+    """Whether there is anything to claim: a look that takes no lock."""
+    return session.connection().execute(_due(now).limit(1)).first() is not None
+
+
+def claim(session: Session, now: datetime) -> Work | None:
+    """Leases the source that has waited longest, by one conditional UPDATE."""
+    table = table_of(CalendarSource)
+    lease = (
+        sa.update(table)
+        .where(table.c.id.in_(_due(now).limit(1).with_for_update(skip_locked=True)))
+        .values(leased_until=now + LEASE)
+        .returning(table.c.id)
+    )
+    number = session.connection().execute(lease).scalar()
+    if number is None:
+        return None
+    source = session.get_one(CalendarSource, number)
+    branch = session.get_one(Branch, source.branch_id)
+    unchanged = source.state in (SourceState.ACTIVE, SourceState.HELD)
+    return Work(
+        id=number,
+        branch=branch.slug,
+        branch_id=source.branch_id,
+        timezone=branch.timezone,
+        language=(branch.language_list or ["en"])[0],
+        url=source.url,
+        state=source.state,
+        body=source.body,
+        etag=source.etag if unchanged else "",
+        last_modified=source.last_modified if unchanged else "",
+        checksum=source.checksum,
+    )
+
+
+def _due(now: datetime) -> sa.Select[tuple[int]]:
+    table = table_of(CalendarSource)
+    return (
+        sa.select(table.c.id)
+        .where(table.c.run_at <= now, sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now))
+        .order_by(table.c.run_at, table.c.id)
+    )
+
+
+def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing, now: datetime) -> None:
+    """Brings a claimed source one step on. Whatever goes wrong with it is kept with it, for a person to see."""
+    try:
+        if work.state == SourceState.CONFIRMED or not work.url:
+            fetched = None
+            body = work.body or b""
+        else:
+            fetched = fetch(work)
+            body = fetched.body
+            if fetched.status == 304 or _checksum(body) == work.checksum:
+                _note(database, work, now, fetched)
+                return
+        reading = read(
+            body, until=(now + HORIZON).date(), default_timezone=work.timezone, default_language=work.language
+        )
+    except BranchlineError as error:
+        _note_failure(database, work, error, now)
+        return
+    _reconcile(database, work, body, fetched, reading, publishing, now)
+
+
+def _reconcile(
+    database: Database,
+    work: Work,
+    body: bytes,
+    fetched: Fetched | None,
+    reading: Reading,
+    publishing: Publishing,
+    now: datetime,
+) -> None:
+    with database.reading() as session:
+        owners = branches_by_slug(session)
+        look = _reconciler(work, owners, publishing, now)
+        for item in reading.items:
+            look.take(session, item, write=False)
+        gone, known = (len(look.vanished(session)), _coming(session, work, now)) if work.url else (0, 0)
+        look.report.vanished = gone
+    if work.state == SourceState.NEW:
+        _wait(database, work, SourceState.PREVIEWED, body, fetched, reading, look.report, now)
+    elif work.state != SourceState.CONFIRMED and 2 * gone > known and (gone >= FEW or not look.report.total):
+        _wait(database, work, SourceState.HELD, body, fetched, reading, look.report, now)
+    else:
+        report = _take_over(database, _reconciler(work, owners, publishing, now), reading, bool(work.url))
+        _done(database, work, body, fetched, reading, report, now)
+
+
+def _reconciler(work: Work, owners: dict[str, Branch], publishing: Publishing, now: datetime) -> Reconciler:
+    """An uploaded file is matched as one given to `events import` is."""
+    source = source_key(work.url, work.branch_id) if work.url else None
+    return Reconciler(owners, publishing, now, branch=work.branch, source=source)
+
+
+def _take_over(database: Database, reconciler: Reconciler, reading: Reading, followed: bool) -> ImportReport:
+    """A few events a transaction: others can write in between, and what was cut off is done again."""
+    items = iter(reading.items)
+    while chunk := list(islice(items, CHUNK)):
+        with database.writing() as session:
+            for item in chunk:
+                reconciler.take(session, item)
+    if followed:
+        with database.writing() as session:
+            reconciler.cancel_vanished(session)
+    return reconciler.report
+
+
+def _coming(session: Session, work: Work, now: datetime) -> int:
+    """How many events of the source are still to come."""
+    query = sa.select(sa.func.count()).where(
+        col(Event.source) == source_key(work.url, work.branch_id),
+        col(Event.state).in_(PUBLIC),
+        col(Event.deleted_at).is_(None),
+        sa.or_(col(Event.ends_at).is_(None), col(Event.ends_at) > now),
+    )
+    return session.connection().execute(query).scalar_one()
+
+
+def _checksum(body: bytes) -> str:
+    return hashlib.sha256(checksum_lines(body)).hexdigest()
+
+
+# ---------------------------------------------------------------- what is written down
+
+
+def _settled(source: CalendarSource, fetched: Fetched | None, now: datetime) -> None:
+    source.leased_until, source.failures, source.error = None, 0, None
+    if fetched is not None:
+        source.fetched_at = now
+        source.etag = fetched.etag or (source.etag if fetched.status == 304 else "")
+        source.last_modified = fetched.last_modified or (
+            source.last_modified if fetched.status == 304 else ""
+        )
+
+
+def _note(database: Database, work: Work, now: datetime, fetched: Fetched) -> None:
+    """Nothing new. What was held because half had gone is here again."""
+    with database.writing() as session:
+        if source := session.get(CalendarSource, work.id):
+            _settled(source, fetched, now)
+            source.run_at = now + EVERY
+            if source.state == SourceState.HELD and fetched.status != 304:
+                source.state, source.body = SourceState.ACTIVE, None
+
+
+def _note_failure(database: Database, work: Work, error: BranchlineError, now: datetime) -> None:
+    """The last good copy stays. A file will not get better; a server is asked again, ever less often."""
+    if isinstance(error, Crashed):
+        log.error("source %s: %s", work.id, error.details)
+    with database.writing() as session:
+        source = session.get(CalendarSource, work.id)
+        if source is None:
+            return
+        source.failures += 1
+        source.leased_until, source.error = None, dict(packed_error(error))
+        wait = _retry_after(source.failures, error.retry_after if isinstance(error, Unreachable) else None)
+        source.run_at = now + wait if work.url and work.state != SourceState.CONFIRMED else None
+        if work.state == SourceState.CONFIRMED:
+            source.state = SourceState.ACTIVE if work.checksum else SourceState.NEW
+
+
+def packed_error(error: BranchlineError) -> dict[str, object]:
+    said = packed(error.message)
+    return dict(said) if isinstance(said, dict) else {}
+
+
+def _retry_after(failures: int, asked_s: int | None) -> timedelta:
+    wait: timedelta = min(FIRST_RETRY * 2 ** min(failures - 1, 10), LONGEST_RETRY)
+    jitter = random.uniform(0.8, 1.0)  # noqa: S311  (not a secret)
+    return max(wait * jitter, timedelta(seconds=asked_s or 0))
+
+
+def _wait(
+    database: Database,
+    work: Work,
+    state: SourceState,
+    body: bytes,
+    fetched: Fetched | None,
+    reading: Reading,
+    report: ImportReport,
+    now: datetime,
+) -> None:
+    """For a person. What is held is asked for further on: it may be whole again the next time."""
+    with database.writing() as session:
+        source = session.get(CalendarSource, work.id)
+        if source is None:
+            return
+        _settled(source, fetched, now)
+        source.state, source.body, source.report = state, body, summary(report)
+        source.name = reading.name or source.name
+        source.run_at = now + EVERY if state is SourceState.HELD else None
+        source.etag = source.last_modified = ""  # the whole is wanted again
+
+
+def _done(
+    database: Database,
+    work: Work,
+    body: bytes,
+    fetched: Fetched | None,
+    reading: Reading,
+    report: ImportReport,
+    now: datetime,
+) -> None:
+    with database.writing() as session:
+        source = session.get(CalendarSource, work.id)
+        if source is None:
+            return
+        _settled(source, fetched, now)
+        source.state = SourceState.ACTIVE if work.url else SourceState.DONE
+        source.body, source.report, source.checksum = None, summary(report), _checksum(body)
+        source.name, source.changed_at = reading.name or source.name, now
+        source.run_at = now + EVERY if work.url else None
+
+
+def summary(report: ImportReport) -> dict[str, object]:
+    """The report as it is kept: numbers, and the first of the refusals, notes and events."""
+    report.sort()
+    return {
+        "added": report.added,
+        "moved": report.moved,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "vanished": report.vanished,
+        "total": report.total,
+        "refused": len(report.refusals),
+        "refusals": [{"line": each.row, "reason": packed(each.reason)} for each in report.refusals[:LISTED]],
+        "notes": [{"line": each.row, "reason": packed(each.reason)} for each in report.notes[:LISTED]],
+        "shown": [
+            {
+                "kind": decision.kind.value,
+                "title": decision.draft.title,
+                "start": decision.draft.start.isoformat(),
+                "end": decision.draft.end.isoformat(),
+                "all_day": decision.draft.all_day,
+                "timezone": decision.draft.timezone,
+                "repeats": bool(decision.draft.rrule),
+            }
+            for decision in report.decisions
+        ],
+    }

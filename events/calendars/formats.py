@@ -1,0 +1,260 @@
+"""Lists of events as Atom (RFC 4287), JSON Feed 1.1 and CSV: what `content` says, written down.
+
+Atom and JSON Feed have one entry for each event, with the date that comes next: a weekly meeting is one piece of
+news, not fifty-two. CSV has a row for each date.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from ..branches.sheet import written
+from ..drafts import tidy
+from ..language import Language
+from . import content
+from .content import Publishing, Said
+from .feeds import Heading, Note
+from .timezones import zone
+
+ATOM = "http://www.w3.org/2005/Atom"
+JSON_FEED = "https://jsonfeed.org/version/1.1"
+NOTHING_YET = datetime(2026, 1, 1, tzinfo=UTC)  # when a list without entries was last updated
+DIGITS = 6  # of degrees: 10 cm
+COLUMNS = (
+    *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
+    *("latitude", "longitude", "branches", "topics", "online_url", "url"),
+)
+
+
+# ---------------------------------------------------------------- one date, for programs
+
+
+def record(shown: Said, publishing: Publishing, spoken: Language) -> dict[str, object]:
+    """The one plain form of a date. Times have the offset of their zone; all-day events have first and last day."""
+    event, told = shown.event, shown.told
+    return {
+        "id": event.id,
+        "uid": event.uid,
+        "title": shown.title,
+        "start": written_start(shown, shown.start),
+        "end": written_end(shown),
+        "timezone": event.timezone,
+        "all_day": event.all_day,
+        "status": shown.status,
+        "reason": spoken.say(shown.reason) if shown.is_called_off and shown.reason else "",
+        "moved_from": written_start(shown, shown.moved_from) if shown.moved and shown.moved_from else None,
+        "attendance": event.attendance,
+        "place": shown.place.name,
+        "address": shown.place.address,
+        "latitude": _rounded(shown.latitude),
+        "longitude": _rounded(shown.longitude),
+        "branches": [{"slug": host.slug, "name": host.name} for host in told.hosts],
+        "topics": [{"slug": topic.slug, "name": topic.name} for topic in told.topics],
+        "online_url": shown.online_url,
+        "url": publishing.page_of(event, spoken, shown.planned_day),
+    }
+
+
+def written_start(shown: Said, wall: datetime) -> str:
+    """A time of the event's clock with its offset (RFC 3339), or a date."""
+    if shown.event.all_day:
+        return wall.date().isoformat()
+    return wall.replace(tzinfo=zone(shown.event.timezone), fold=0).isoformat()
+
+
+def written_end(shown: Said) -> str:
+    """The end likewise; of all-day events the last day."""
+    return written_start(shown, shown.end - timedelta(days=1) if shown.event.all_day else shown.end)
+
+
+def _rounded(degrees: float | None) -> float | None:
+    return None if degrees is None else round(degrees, DIGITS)
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def csv(heading: Heading, dates: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+    """A row for each date; formulas are defused."""
+    rows = (_cells(record(shown, publishing, spoken)) for shown in dates)
+    return "".join([written(COLUMNS), *map(written, rows)]).encode()
+
+
+def _cells(values: dict[str, object]) -> list[str | float | None]:
+    return [_cell(values[column]) for column in COLUMNS]
+
+
+def _cell(value: object) -> str | float | None:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() | None:
+            return value
+        case list():
+            return "; ".join(each["name"] for each in value)
+    return tidy(str(value))
+
+
+# ---------------------------------------------------------------- entries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An entry of Atom or JSON Feed. `id` is a URN, stable for life; `tags` are slugs with names, `authors` names
+    with pages. `language`: of the title."""
+
+    id: str
+    url: str
+    title: str
+    language: str
+    summary: str
+    html: str
+    text: str
+    published_at: datetime
+    updated_at: datetime
+    tags: Sequence[tuple[str, str]] = ()
+    authors: Sequence[tuple[str, str]] = ()
+    record: dict[str, object] = field(default_factory=dict)
+
+
+def urn(uid: str) -> str:
+    """Our UIDs are UUIDs; one from elsewhere becomes one that is always the same."""
+    try:
+        return uuid.UUID(hex=uid).urn
+    except ValueError:
+        return uuid.uuid5(uuid.NAMESPACE_OID, uid).urn
+
+
+def item(shown: Said, publishing: Publishing, spoken: Language) -> Item:
+    """An event by the date that comes next, and what is off or moved later on."""
+    event, told = shown.event, shown.told
+    summary = "\n".join(part for part in (content.when(shown, spoken), str(shown.place)) if part)
+    later = content.other_news(shown, spoken)
+    return Item(
+        id=urn(event.uid),
+        url=publishing.page_of(event, spoken),
+        title=content.dated_headline(shown, publishing, spoken),
+        language=event.language,
+        summary=summary,
+        html=content.in_paragraphs([summary]) + content.in_html(shown, spoken) + content.in_paragraphs(later),
+        text="\n\n".join(part for part in (summary, content.in_words(shown, spoken), *later) if part),
+        published_at=event.created_at,
+        updated_at=event.modified_at,
+        tags=[(topic.slug, topic.name) for topic in told.topics],
+        authors=[(host.name, publishing.page_of_branch(host, spoken)) for host in told.hosts],
+        record=record(shown, publishing, spoken),
+    )
+
+
+def _note(note: Note, heading: Heading) -> Item:
+    return Item(
+        id=urn(f"note {heading.source}"),
+        url=note.url,
+        title=note.title,
+        language=heading.locale,
+        summary=note.text,
+        html=content.in_paragraphs([note.text]),
+        text=note.text,
+        published_at=note.since,
+        updated_at=note.since,
+    )
+
+
+def _items(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> list[Item]:
+    notes = [_note(heading.closed, heading)] if heading.closed else []
+    return [*notes, *(item(shown, publishing, spoken) for shown in events)]
+
+
+# ---------------------------------------------------------------- JSON Feed
+
+
+def json_feed(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+    """https://jsonfeed.org/version/1.1; each item has its date in `_branchline`, as `record` makes it."""
+    feed = {
+        "version": JSON_FEED,
+        "title": heading.name,
+        "home_page_url": heading.url,
+        "feed_url": heading.source,
+        "description": heading.description,
+        "language": heading.locale,
+        "authors": [{"name": publishing.organisation, "url": publishing.base_url}],
+        "items": [_json_item(each) for each in _items(heading, events, publishing, spoken)],
+    }
+    return json.dumps(feed, ensure_ascii=False).encode()
+
+
+def _json_item(item: Item) -> dict[str, object]:
+    values: dict[str, object] = {
+        "id": item.id,
+        "url": item.url,
+        "title": tidy(item.title),
+        "summary": tidy(item.summary),
+        "content_html": tidy(item.html),
+        "content_text": tidy(item.text),
+        "date_published": _utc(item.published_at),
+        "date_modified": _utc(item.updated_at),
+        "language": item.language,
+        "tags": [name for _, name in item.tags],
+        "authors": [{"name": name, "url": url} for name, url in item.authors],
+        "_branchline": item.record,
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# ---------------------------------------------------------------- Atom
+
+
+def atom(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+    """RFC 4287, serialised by a serialiser; what XML cannot hold was taken out before."""
+    items = _items(heading, events, publishing, spoken)
+    feed = Element("feed", {"xmlns": ATOM, "xml:lang": heading.locale})
+    _text(feed, "id", heading.source)
+    _text(feed, "title", heading.name)
+    _text(feed, "subtitle", heading.description)
+    _text(feed, "updated", _utc(max((each.updated_at for each in items), default=NOTHING_YET)))
+    _link(feed, "self", heading.source, "application/atom+xml")
+    _link(feed, "alternate", heading.url, "text/html")
+    _author(feed, publishing.organisation, publishing.base_url)
+    for each in items:
+        _entry(feed, each)
+    written_: bytes = ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True)
+    return written_
+
+
+def _entry(feed: Element, item: Item) -> None:
+    entry = SubElement(feed, "entry")
+    _text(entry, "id", item.id)
+    _text(entry, "title", item.title, {"xml:lang": item.language})
+    _text(entry, "published", _utc(item.published_at))
+    _text(entry, "updated", _utc(item.updated_at))
+    _link(entry, "alternate", item.url, "text/html")
+    for name, url in item.authors:
+        _author(entry, name, url)
+    for slug, name in item.tags:
+        SubElement(entry, "category", {"term": slug, "label": tidy(name)})
+    if item.summary:
+        _text(entry, "summary", item.summary)
+    if item.html:
+        _text(entry, "content", item.html, {"type": "html"})
+
+
+def _author(parent: Element, name: str, url: str) -> None:
+    author = SubElement(parent, "author")
+    _text(author, "name", name)
+    _text(author, "uri", url)
+
+
+def _link(parent: Element, relation: str, url: str, media_type: str) -> None:
+    SubElement(parent, "link", {"rel": relation, "type": media_type, "href": tidy(url)})
+
+
+def _text(parent: Element, tag: str, text: str, attributes: dict[str, str] | None = None) -> None:
+    SubElement(parent, tag, attributes or {}).text = tidy(text)

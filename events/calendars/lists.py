@@ -1,0 +1,80 @@
+"""Event lists as Atom, JSON Feed and CSV: what is in them, with a constant number of queries, kept while it is good.
+
+Unlike calendars they hold no past: a date leaves when it is over, so an answer is good until its next date ends.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from ..language import Language, language
+from . import formats
+from .content import Publishing, Said, said_on
+from .derived import tell_all
+from .feeds import FeedCache, Finished, Heading, Made, kept, next_midnight
+from .models import Event
+from .queries import DateKey, Selection, coming_dates, coming_events, last_over
+
+MOST_ENTRIES = 100
+MOST_DATES = 2000
+_LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How one kind of list is chosen and written."""
+
+    name: str
+    media_type: str
+    most: int
+    choose: Callable[[Session, Selection, datetime, int, bool], list[DateKey]]
+    write: Callable[[Heading, Sequence[Said], Publishing, Language], bytes]
+
+
+FORMATS: Mapping[str, Format] = {
+    "atom": Format("Atom", "application/atom+xml; charset=utf-8", MOST_ENTRIES, coming_events, formats.atom),
+    "json": Format(
+        "JSON Feed", "application/feed+json; charset=utf-8", MOST_ENTRIES, coming_events, formats.json_feed
+    ),
+    "csv": Format("CSV", "text/csv; charset=utf-8", MOST_DATES, coming_dates, formats.csv),
+}
+
+
+def finished(
+    session: Session,
+    cache: FeedCache,
+    wanted: Format,
+    selection: Selection,
+    heading: Heading,
+    publishing: Publishing,
+    now: datetime,
+    *,
+    hide_cancelled: bool = False,
+) -> Finished:
+    """The list in that format, soonest dates first, from the cache while nothing has moved."""
+
+    def made() -> Made:
+        keys = wanted.choose(session, selection, now, wanted.most, hide_cancelled)
+        dates = say_all(session, keys)
+        body = wanted.write(heading, dates, publishing, language(heading.locale))
+        next_end = min((key.ends_at for key in keys if key.ends_at > now), default=next_midnight(now))
+        return Made(body, _changed_by_time(session, selection, now), min(next_end, next_midnight(now)))
+
+    return kept(session, cache, f"{heading.source} {heading.locale} {hide_cancelled}", now, made)
+
+
+def say_all(session: Session, keys: Sequence[DateKey]) -> list[Said]:
+    """What those dates say, in their order: four queries."""
+    ids = {key.event_id for key in keys}
+    events = session.exec(select(Event).where(col(Event.id).in_(ids))).all()
+    told = {one.event.id: one for one in tell_all(session, events)}
+    return [said_on(told[key.event_id], key.original_start) for key in keys]
+
+
+def _changed_by_time(session: Session, selection: Selection, now: datetime) -> datetime:
+    """When a date last left because it was over; a list with a first day keeps all its dates from the next day on."""
+    if selection.first and selection.first < now.date():
+        return datetime.combine(selection.first, datetime.min.time(), UTC) + timedelta(days=1)
+    return last_over(session, selection, now) or _LONG_AGO

@@ -1,0 +1,103 @@
+"""Reading the calendars of strangers: parsed in a process with limits, and checked once more when it comes back."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from io import BytesIO
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from ..errors import Refusal, Unreadable, say
+from ..sandbox import USUAL, Crashed, Limits, packed, run, unpacked
+from .drafts import EventDraft
+from .ics_values import text
+from .parsing import ImportedEvent, read_calendar
+from .scanning import components
+
+MOST_BYTES = 2_000_000
+MOST_EVENTS = 5000
+_TASK = f"{__name__}:as_lines"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a calendar says. `name`: what it calls itself."""
+
+    name: str
+    items: list[ImportedEvent | Refusal]
+
+
+def read(
+    data: bytes, *, until: date, default_timezone: str, default_language: str, limits: Limits = USUAL
+) -> Reading:
+    """Raises Unreadable, OverLimits and Crashed. Blocks for seconds at most."""
+    if len(data) > MOST_BYTES:
+        raise Unreadable(say("The calendar is larger than 2 MB."))
+    options = {"until": until.isoformat(), "timezone": default_timezone, "language": default_language}
+    head, *lines = run(_TASK, data, options, limits).splitlines() or [b"{}"]
+    try:
+        return Reading(str(json.loads(head)["name"])[:300], [_item(json.loads(line)) for line in lines])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise Crashed(str(error)) from error
+
+
+def as_lines(stream: BinaryIO, until: str, timezone: str, language: str) -> Iterator[bytes]:
+    """The task: a line with the name, then one of JSON for each event and refusal."""
+    yield _line({"name": _name(stream)})
+    items = read_calendar(
+        stream, until=date.fromisoformat(until), default_timezone=timezone, default_language=language
+    )
+    for number, item in enumerate(items):
+        if number >= MOST_EVENTS:
+            raise Unreadable(say("The calendar has more than %(most)d entries.", most=MOST_EVENTS))
+        yield _line(_refused(item) if isinstance(item, Refusal) else _said(item))
+
+
+def _name(stream: BinaryIO) -> str:
+    found = (each.get("X-WR-CALNAME") for each in components(stream) if each.kind == "VCALENDAR")
+    return next((" ".join(text(name).split()) for name in found if name), "")
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _refused(refusal: Refusal) -> dict[str, object]:
+    return {"line": refusal.row, "reason": packed(refusal.reason)}
+
+
+def _said(event: ImportedEvent) -> dict[str, object]:
+    return {
+        "uid": event.uid,
+        "sequence": event.sequence,
+        "line": event.line,
+        "draft": event.draft.model_dump(mode="json"),
+        "branch_slugs": event.branch_slugs,
+        "url": event.url,
+        "notes": [packed(note) for note in event.notes],
+        "related": event.related,
+    }
+
+
+def _item(value: Mapping[str, Any]) -> ImportedEvent | Refusal:
+    """Raises ValueError, KeyError, TypeError or ValidationError for what we did not write."""
+    if "reason" in value:
+        return Refusal(int(value["line"]), unpacked(value["reason"]))
+    return ImportedEvent(
+        uid=str(value["uid"])[:255],
+        sequence=int(value["sequence"]),
+        line=int(value["line"]),
+        draft=EventDraft.model_validate(value["draft"]),
+        branch_slugs=tuple(map(str, value["branch_slugs"])),
+        url=str(value["url"]),
+        notes=tuple(unpacked(note) for note in value["notes"]),
+        related=str(value["related"]),
+    )
+
+
+def checksum_lines(data: bytes) -> bytes:
+    """The calendar without the lines that generators write anew at each request."""
+    kept = (line for line in BytesIO(data) if not line.upper().startswith((b"DTSTAMP", b"X-PUBLISHED-TTL")))
+    return b"".join(kept)

@@ -1,0 +1,443 @@
+"""Calendars that come in: a real upstream on a public address, the worker, and what people then see."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import Session, col, select
+from starlette.testclient import TestClient
+
+from events.calendars import derived, following, memory, store
+from events.calendars.content import Publishing
+from events.calendars.drafts import EventDraft, OverrideDraft
+from events.calendars.models import CalendarSource, Event
+from events.config import Settings
+from events.db import Database
+from events.worker import Worker
+from tests.calendars.test_feeds import Subscriber
+from tests.conftest import Cast
+from tests.namespace import ADDRESS, Answer, Asked, Upstream, public_upstream
+
+URL = f"http://{ADDRESS}/club.ics"
+MONDAY = datetime.now(UTC).replace(hour=18, minute=0, second=0, microsecond=0, tzinfo=None) + timedelta(
+    days=20
+)
+CALENDAR = {"Content-Type": "text/calendar"}
+
+
+def vevent(uid: str, title: str = "Saw club", days: float = 0, *more: str) -> str:
+    start = MONDAY + timedelta(days=days)
+    return "\r\n".join(
+        (
+            *("BEGIN:VEVENT", f"UID:{uid}", f"DTSTAMP:{datetime.now(UTC):%Y%m%dT%H%M%SZ}"),
+            f"DTSTART;TZID=America/Chicago:{start:%Y%m%dT%H%M%S}",
+            *("DURATION:PT2H", f"SUMMARY:{title}", *more, "END:VEVENT\r\n"),
+        )
+    )
+
+
+def calendar(*events: str) -> bytes:
+    head = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y//EN\r\nX-WR-CALNAME:Club\\, diary\r\n"
+    return (head + "".join(events) + "END:VCALENDAR\r\n").encode()
+
+
+WEEKLY = vevent("weekly", "Repair", 1, "RRULE:FREQ=WEEKLY;COUNT=8")
+FOUR = (WEEKLY, vevent("a"), vevent("b", "Glue club", 2), vevent("c", "Ladder day", 3))
+
+
+class Followed:
+    """An upstream whose calendar changes, and the worker that looks at it."""
+
+    def __init__(self, upstream: Upstream, worker: Worker, database: Database, ana: TestClient) -> None:
+        self.upstream, self.worker, self.database, self.ana = upstream, worker, database, ana
+
+    def says(self, *events: str, **headers: str) -> None:
+        self.upstream.answers["/club.ics"] = Answer(200, CALENDAR | headers, calendar(*events))
+
+    def work(self) -> int:
+        """As an hour later."""
+        with self.database.writing() as session:
+            for source in session.exec(select(CalendarSource).where(col(CalendarSource.run_at).is_not(None))):
+                source.run_at = datetime.now(UTC)
+        return self.upstream.inside(self.worker.follow_calendars)
+
+    def start(self, *events: str) -> str:
+        """Follows the calendar and takes it over; returns the page of the source."""
+        self.says(*events)
+        page = posted(self.ana, url=URL)
+        self.work()
+        assert self.ana.post(f"{page}/confirmation").status_code == 303
+        self.work()
+        return page
+
+    def source(self) -> CalendarSource:
+        with self.database.reading() as session:
+            return session.exec(select(CalendarSource)).one()
+
+    def event(self, session: Session, uid: str) -> Event:
+        return session.exec(select(Event).where(col(Event.source_uid) == uid)).one()
+
+    def states(self) -> dict[str, str]:
+        with self.database.reading() as session:
+            return {event.source_uid or "": event.state for event in session.exec(select(Event)).all()}
+
+
+@pytest.fixture
+def club(
+    database: Database, settings: Settings, publishing: Publishing, ana: TestClient, cast: Cast
+) -> Iterator[Followed]:
+    worker = Worker(replace(settings, follow_http=True), publishing)
+    with public_upstream() as upstream:
+        yield Followed(upstream, worker, database, ana)
+    worker.database.dispose()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, follow_http=True)
+
+
+def posted(ana: TestClient, **fields: str) -> str:
+    answer = ana.post("/organize/imports", data={"branch": "alder", **fields})
+    assert answer.status_code == 303, re.findall(r'class="error"[^>]*>(.*?)</p>', answer.text, re.DOTALL)
+    return str(answer.headers["location"])
+
+
+def uploaded(ana: TestClient, body: bytes, name: str = "diary.ics") -> str:
+    answer = ana.post("/organize/imports", data={"branch": "alder"}, files={"file": (name, body)})
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"])
+
+
+# ---------------------------------------------------------------- looking first
+
+
+def test_nothing_is_taken_over_before_ana_has_seen_what_is_in_it(club: Followed, ben: TestClient) -> None:
+    club.says(*FOUR, vevent("bad", "No end", 1, "RRULE:FREQ=SECONDLY"))
+    page = posted(club.ana, url=f"webcal://{ADDRESS}/club.ics".replace("webcal", "http"))
+    assert "We are reading the calendar" in club.ana.get(page).text
+    assert club.work() == 1
+    shown = club.ana.get(page).text
+    assert "Club, diary" in shown and "4 events" in shown and "4 of them new" in shown
+    assert "1 entry could not be read" in shown and "Line " in shown
+    assert "not more often" in shown, "why"
+    assert "Saw club" in shown and "Saw club" not in ben.get("/events").text
+    club.ana.post(f"{page}/confirmation")
+    assert club.work() == 1
+    assert "In step" in club.ana.get("/organize/imports").text
+    events = Subscriber(ben, "/branches/alder.ics").events()
+    assert {str(event["SUMMARY"]) for event in events} == {"Repair", "Saw club", "Glue club", "Ladder day"}
+
+
+def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben: TestClient) -> None:
+    page = uploaded(club.ana, calendar(*FOUR))
+    club.work()
+    assert "4 of them new" in club.ana.get(page).text
+    club.ana.post(f"{page}/confirmation")
+    club.work()
+    assert "Taken over" in club.ana.get("/organize/imports").text
+    assert club.work() == 0 and len(Subscriber(ben, "/branches/alder.ics").events()) == 4
+    again = uploaded(club.ana, calendar(*FOUR))
+    club.work()
+    assert "of them new" not in club.ana.get(again).text, "the same file a second time brings nothing new"
+
+
+def test_a_file_over_2_mb_is_refused_at_once(ana: TestClient) -> None:
+    body = calendar(vevent("x", "Long", 0, "DESCRIPTION:" + "x" * 2_100_000))
+    answer = ana.post("/organize/imports", data={"branch": "alder"}, files={"file": ("big.ics", body)})
+    assert answer.status_code == 413 and "2 MB" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("", "Give the address of a calendar, or choose a file."),
+        ("ftp://example.org/x.ics", "A link begins with https://"),
+        ("https://ana:secret@example.org/x.ics", "name and a password"),
+        ("just words", "A link begins with https://"),
+    ],
+)
+def test_what_is_no_address_is_said_at_the_field_and_kept(ana: TestClient, typed: str, sentence: str) -> None:
+    answer = ana.post("/organize/imports", data={"branch": "alder", "url": typed})
+    assert answer.status_code == 422 and sentence in answer.text
+    assert typed in answer.text
+
+
+def test_one_calendar_is_followed_once_for_a_branch(club: Followed) -> None:
+    club.start(*FOUR)
+    answer = club.ana.post("/organize/imports", data={"branch": "alder", "url": URL})
+    assert answer.status_code == 422 and "follows this calendar already" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (Answer(200, {}, b"<!doctype html><title>Sign in</title>"), "This is a web page, not a calendar."),
+        (Answer(404, {}, b"no"), "The server answered 404."),
+        (Answer(200, CALENDAR, b""), "The file is empty."),
+        (
+            Answer(302, {"Location": "http://127.0.0.1/club.ics"}, b""),
+            "Nothing usable answered at this link.",
+        ),
+        (
+            Answer(302, {"Location": "http://192.168.1.1/club.ics"}, b""),
+            "Nothing usable answered at this link.",
+        ),
+        (Answer(200, CALENDAR, b"BEGIN:VCALENDAR\r\n" + b"X:" + b"y" * 3_000_000), "more than 2 MB"),
+    ],
+)
+def test_what_cannot_be_read_says_why_and_is_tried_again(
+    club: Followed, answer: Answer, sentence: str
+) -> None:
+    club.upstream.answers["/club.ics"] = answer
+    page = posted(club.ana, url=URL)
+    club.work()
+    shown = club.ana.get(page).text
+    assert sentence in shown and "We try again on" in shown
+    club.says(*FOUR)
+    club.work()
+    assert "4 of them new" in club.ana.get(page).text
+
+
+# ---------------------------------------------------------------- keeping in step
+
+
+def test_a_moved_a_new_and_a_vanished_event_arrive_with_the_next_look(
+    club: Followed, ben: TestClient
+) -> None:
+    page = club.start(*FOUR)
+    before = {str(event["UID"]): event for event in Subscriber(ben, "/branches/alder.ics").events()}
+    club.says(WEEKLY, vevent("a", "Saw club", 5), vevent("b", "Glue club", 2), vevent("d", "Plane day", 4))
+    club.work()
+    after = {str(event["SUMMARY"]): event for event in Subscriber(ben, "/branches/alder.ics").events()}
+    assert set(after) == {"Repair", "Saw club", "Glue club", "Plane day", "Cancelled: Ladder day"}
+    assert str(after["Cancelled: Ladder day"]["STATUS"]) == "CANCELLED"
+    assert "no longer in the calendar" in str(after["Cancelled: Ladder day"]["DESCRIPTION"])
+    moved = after["Saw club"]
+    assert str(moved["UID"]) in before and int(moved["SEQUENCE"]) == 1
+    assert str(moved["DESCRIPTION"]).startswith("Moved from ")
+    shown = club.ana.get(page).text
+    assert "1 of them new" in shown and "1 at another time" in shown and "1 gone, cancelled here" in shown
+    club.says(*FOUR)
+    club.work()
+    assert "Cancelled: Ladder day" not in ben.get("/branches/alder.ics").text, "it came back"
+
+
+def test_an_unchanged_calendar_is_asked_for_with_its_validators_and_touches_nothing(
+    club: Followed, ben: TestClient
+) -> None:
+    club.says(*FOUR, ETag='"one"')
+    page = club.start(*FOUR)
+    tag = ben.get("/branches/alder.ics").headers["etag"]
+    club.says(*FOUR, ETag='"two"')  # DTSTAMP is another one, as with Google
+    club.work()
+    assert club.source().failures == 0 and club.source().etag == '"two"'
+    club.upstream.answers["/club.ics"] = Answer(304, {}, b"")
+    club.work()
+    assert club.upstream.asked[-1].headers["If-None-Match"] == '"two"'
+    assert ben.get("/branches/alder.ics").headers["etag"] == tag
+    assert "In step" in club.ana.get("/organize/imports").text and club.ana.get(page).status_code == 200
+
+
+def test_an_upstream_that_is_down_or_talks_nonsense_changes_nothing_and_is_asked_less_often(
+    club: Followed, ben: TestClient
+) -> None:
+    page = club.start(*FOUR)
+    tag = ben.get("/branches/alder.ics").headers["etag"]
+    waits: list[timedelta] = []
+    for answer in (
+        Answer(503, {"Retry-After": "7200"}, b""),
+        Answer(200, {}, b"<html>"),
+        Answer(200, {}, b""),
+    ):
+        club.upstream.answers["/club.ics"] = answer
+        club.work()
+        source = club.source()
+        assert source.run_at is not None
+        waits.append(source.run_at - datetime.now(UTC))
+    assert club.source().failures == 3
+    assert timedelta(minutes=119) < waits[0] < timedelta(minutes=121), "as the server asked"
+    assert timedelta(minutes=47) < waits[2] < timedelta(minutes=61)
+    assert ben.get("/branches/alder.ics").headers["etag"] == tag
+    assert "What was taken over before stays as it is" in club.ana.get(page).text
+    club.says(*FOUR)
+    club.work()
+    assert club.source().failures == 0 and club.source().error is None
+
+
+def test_a_calendar_more_than_half_gone_waits_for_a_person(club: Followed, ben: TestClient) -> None:
+    page = club.start(*FOUR)
+    club.says(WEEKLY)
+    club.work()
+    assert "Cancelled" not in ben.get("/branches/alder.ics").text
+    shown = club.ana.get(page).text
+    assert "More than half of the events" in shown and "3 gone" in shown
+    club.says(*FOUR)
+    club.work()
+    assert "More than half" not in club.ana.get(page).text, "it was a mistake there"
+    club.says(WEEKLY)
+    club.work()
+    club.ana.post(f"{page}/confirmation")
+    club.work()
+    assert ben.get("/branches/alder.ics").text.count("STATUS:CANCELLED") == 3
+    assert "In step" in club.ana.get("/organize/imports").text
+
+
+def test_an_empty_calendar_waits_for_a_person_however_small_it_was(club: Followed) -> None:
+    club.start(vevent("a"))
+    club.says()
+    club.work()
+    assert club.source().state == "held" and club.states() == {"a": "published"}
+
+
+def test_dates_of_a_series_changed_there_change_here_and_come_back(club: Followed, ben: TestClient) -> None:
+    club.start(*FOUR)
+    start = MONDAY + timedelta(days=8)
+    changed = (
+        f"BEGIN:VEVENT\r\nUID:weekly\r\nRECURRENCE-ID;TZID=America/Chicago:{start:%Y%m%dT%H%M%S}\r\n"
+        f"DTSTART;TZID=America/Chicago:{start + timedelta(hours=1):%Y%m%dT%H%M%S}\r\nDURATION:PT2H\r\n"
+        "SUMMARY:Repair\r\nEND:VEVENT\r\n"
+    )
+    club.says(*FOUR, changed)
+    club.work()
+    assert "RECURRENCE-ID" in ben.get("/branches/alder.ics").text
+    club.says(*FOUR)
+    club.work()
+    assert "RECURRENCE-ID" not in ben.get("/branches/alder.ics").text
+
+
+# ---------------------------------------------------------------- what was edited here
+
+
+def test_what_ana_edited_here_is_never_overwritten_and_the_rest_keeps_in_step(
+    club: Followed, publishing: Publishing
+) -> None:
+    club.start(*FOUR)
+    now = datetime.now(UTC)
+    with club.database.writing() as session:
+        event = club.event(session, "a")
+        told = derived.tell(session, event)
+        draft = EventDraft.model_validate({**dict(store.draft_of(told)), "title": "Saws!", "cost": "2 €"})
+        store.revise(session, event, draft, told.hosts, publishing, now)
+        weekly = club.event(session, "weekly")
+        second = weekly.start + timedelta(weeks=1)
+        off = OverrideDraft(original_start=second, cancelled=True, reason="Snow.")
+        store.change_date(session, weekly, off, publishing, now)
+        number = event.id
+    club.says(
+        vevent("weekly", "Repairs", 1, "RRULE:FREQ=WEEKLY;COUNT=8"),
+        vevent("a", "Saw club again", 6, "DESCRIPTION:New text"),
+        *FOUR[2:],
+    )
+    club.work()
+    with club.database.reading() as session:
+        event, weekly = club.event(session, "a"), club.event(session, "weekly")
+        assert (event.title, event.cost) == ("Saws!", "2 €")
+        assert (event.start, event.description) == (MONDAY + timedelta(days=6), "New text")
+        assert weekly.title == "Repairs"
+        [kept] = derived.tell(session, weekly).overrides
+        assert (kept.original_start, kept.cancelled, kept.reason) == (second, True, "Snow.")
+        edited = memory.edited(store.draft_of(derived.tell(session, event)), event.upstream)
+        assert edited == ["title", "cost"]
+    shown = club.ana.get(f"/organize/events/{number}").text
+    assert "Changed here: title and cost" in shown and "Club, diary" in shown
+
+
+def test_an_event_that_ana_removed_here_does_not_come_back(club: Followed) -> None:
+    club.start(*FOUR)
+    with club.database.reading() as session:
+        number = club.event(session, "a").id
+    club.ana.post(f"/organize/events/{number}/removal")
+    club.says(WEEKLY, vevent("a", "Saw club, new", 1), *FOUR[2:])
+    club.work()
+    with club.database.reading() as session:
+        assert club.event(session, "a").deleted_at is not None
+
+
+def test_a_calendar_that_is_followed_again_finds_its_events_again(club: Followed) -> None:
+    page = club.start(*FOUR)
+    assert club.ana.post(f"{page}/removal").status_code == 303
+    assert club.states() == dict.fromkeys(("weekly", "a", "b", "c"), "published")
+    club.start(*FOUR)
+    assert len(club.states()) == 4
+
+
+def test_an_irregular_series_stays_together_and_goes_on_as_time_passes(club: Followed) -> None:
+    odd = vevent("odd", "Choir", 0, "RRULE:FREQ=MONTHLY;BYDAY=1TU,3TU")
+    club.start(odd)
+    with club.database.reading() as session:
+        first = club.event(session, "odd")
+        others = session.exec(select(Event).where(col(Event.source_uid).startswith("odd#"))).all()
+        assert len(others) > 20 and {event.related_uid for event in others} == {first.uid}
+
+
+# ---------------------------------------------------------------- who may
+
+
+def test_cy_sees_nothing_of_what_alder_follows(club: Followed, cy: TestClient) -> None:
+    page = club.start(*FOUR)
+    assert cy.get(page).status_code == 404
+    for verb in ("confirmation", "refresh", "removal"):
+        assert cy.post(f"{page}/{verb}").status_code == 404
+    assert cy.post("/organize/imports", data={"branch": "alder", "url": URL}).status_code == 404
+    assert "Club, diary" not in cy.get("/organize/imports").text
+    assert cy.get("/organize/branches/alder/subscribers").status_code == 404
+
+
+def test_two_workers_work_on_a_source_once(
+    club: Followed, settings: Settings, publishing: Publishing
+) -> None:
+    club.says(*FOUR)
+    posted(club.ana, url=URL)
+    with club.database.writing() as session:
+        assert following.claim(session, datetime.now(UTC)) is not None
+        assert following.claim(session, datetime.now(UTC)) is None
+    with club.database.writing() as session:
+        later = datetime.now(UTC) + following.LEASE + timedelta(seconds=1)
+        assert following.claim(session, later) is not None, "the first one died"
+
+
+def test_a_worker_that_was_killed_between_looking_and_taking_over_goes_on(
+    club: Followed, publishing: Publishing
+) -> None:
+    club.says(*FOUR)
+    page = posted(club.ana, url=URL)
+    club.work()
+    club.ana.post(f"{page}/confirmation")
+    now = datetime.now(UTC)
+    with club.database.writing() as session:
+        assert following.claim(session, now)  # and then nothing more was heard of it
+    assert club.work() == 0
+    with club.database.writing() as session:
+        session.exec(select(CalendarSource)).one().leased_until = now - timedelta(seconds=1)
+    club.work()
+    assert len(club.states()) == 4
+
+
+def test_the_upstream_is_told_who_asks_and_gets_no_cookie(club: Followed) -> None:
+    club.start(*FOUR)
+    asked: Asked = club.upstream.asked[-1]
+    assert asked.headers["User-Agent"].startswith("Branchline (+http") and asked.headers["Cookie"] is None
+
+
+HOSTILE = Path(__file__).parent / "ics"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_no_file_of_the_corpus_breaks_a_page_or_a_feed(club: Followed, ben: TestClient) -> None:
+    for path in sorted(HOSTILE.glob("*.ics")):
+        body = path.read_bytes()
+        if not body:
+            continue
+        page = uploaded(club.ana, body, path.name)
+        club.work()
+        assert club.ana.get(page).status_code == 200, path.name
+        club.ana.post(f"{page}/confirmation")
+        club.work()
+        assert club.ana.get(page).status_code == 200, path.name
+    assert ben.get("/events").status_code == 200
+    assert ben.get("/es/branches/alder").status_code == 200
+    assert len(Subscriber(ben, "/branches/alder.ics").events()) > 20

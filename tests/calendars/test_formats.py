@@ -1,0 +1,368 @@
+"""Atom, JSON Feed, CSV and JSON-LD: each writes what the event says, and only that."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from events.branches.models import Branch
+from events.calendars import content, formats, json_ld
+from events.calendars.content import Publishing, Said, Told
+from events.calendars.feeds import Heading, Note
+from events.calendars.models import Event, Override, State, Topic
+from events.language import language
+from events.places.geo import Point
+from tests.conftest import branch
+
+ENGLISH, SPANISH = language("en"), language("es")
+PUBLISHING = Publishing("https://clubs.example.org", "Hazel Clubs", ("en", "es"))
+MADE, CHANGED = datetime(2026, 11, 1, 9, tzinfo=UTC), datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+PAGE = "https://clubs.example.org/events/7?date=2026-11-24"
+UID = "0f8fad5bd9cb469fa16570867728950e"
+HOSTILE = (
+    "</script><script>alert(1)</script>",
+    "]]>",
+    "a\x00b\x0bc\x1f\ufffe",
+    '=HYPERLINK("http://x")',
+    "<b>&amp;",
+)
+HEADING = Heading(
+    name="Hazel Clubs: events",
+    description="All of it",
+    capped="",
+    empty=Note("Nothing yet"),
+    url="https://clubs.example.org/events",
+    source="https://clubs.example.org/events.atom",
+    locale="en",
+)
+
+
+def alder(**more: Any) -> Branch:
+    values = {"address_1": "2150 N Halsted St", "city": "Chicago", "state_province": "IL", "postal_code": "60614",
+              "country": "US", "timezone": "America/Chicago"}  # fmt: skip
+    return branch("alder", "Alder Club", Point(41.9227, -87.6533), **values | more)
+
+
+def told(owner: Branch | None = None, overrides: Sequence[Override] = (), **more: Any) -> Told:
+    """Tool night, on Tuesday 24 November 2026 at seven in Chicago."""
+    owner = owner or alder()
+    values: dict[str, Any] = {
+        "id": 7,
+        "uid": UID,
+        "branch_id": 1,
+        "state": State.PUBLISHED,
+        "title": "Tool night",
+        "description": "Bring **anything** with a plug.",
+        "start": datetime(2026, 11, 24, 19),
+        "end": datetime(2026, 11, 24, 21),
+        "timezone": "America/Chicago",
+        "exdates": [],
+        "created_at": MADE,
+        "modified_at": CHANGED,
+        "begins_at": MADE,
+        "derived_at": MADE,
+    }
+    event = Event(**values | more)
+    event.stand_at(owner.public_point if event.attendance != "online" else None)
+    return Told(event, overrides, [owner], [Topic(id=1, slug="repair", name="Repair")])
+
+
+def weekly(*overrides: Override, **more: Any) -> Told:
+    return told(overrides=overrides, rrule="FREQ=WEEKLY;BYDAY=TU", **more)
+
+
+def shown(one: Told) -> Said:
+    return content.said_on(one, one.event.start)
+
+
+def atom(*events: Said, heading: Heading = HEADING, spoken: Any = ENGLISH) -> ElementTree.Element:
+    return ElementTree.fromstring(formats.atom(heading, events, PUBLISHING, spoken))  # noqa: S314  (our own)
+
+
+def json_feed(*events: Said, spoken: Any = ENGLISH) -> Any:
+    return json.loads(formats.json_feed(HEADING, events, PUBLISHING, spoken))
+
+
+def rows(*dates: Said, spoken: Any = ENGLISH) -> list[dict[str, str]]:
+    return list(
+        csv.DictReader(io.StringIO(formats.csv(HEADING, dates, PUBLISHING, spoken).decode(), newline=""))
+    )
+
+
+def data(one: Said, spoken: Any = ENGLISH) -> Any:
+    return json.loads(json_ld.script(one, PAGE, PUBLISHING, spoken))
+
+
+def of(element: ElementTree.Element, path: str) -> str:
+    """The text of the one element at the path."""
+    [found] = element.findall("/".join(f"{{{formats.ATOM}}}{tag}" for tag in path.split("/")))
+    return found.text or ""
+
+
+def links(element: ElementTree.Element) -> dict[str, str]:
+    return {link.attrib["rel"]: link.attrib["href"] for link in element.findall(f"{{{formats.ATOM}}}link")}
+
+
+ENTRY = f"{{{formats.ATOM}}}entry"
+
+
+# ---------------------------------------------------------------- Atom
+
+
+def test_an_atom_feed_has_what_rfc_4287_requires() -> None:
+    feed = atom(shown(weekly()))
+    assert feed.tag == f"{{{formats.ATOM}}}feed"
+    assert (of(feed, "id"), of(feed, "title")) == (HEADING.source, "Hazel Clubs: events")
+    assert (of(feed, "updated"), of(feed, "author/name")) == ("2026-11-20T09:30:00Z", "Hazel Clubs")
+    assert links(feed) == {"self": HEADING.source, "alternate": HEADING.url}
+    [entry] = feed.findall(ENTRY)
+    assert of(entry, "id") == "urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e"
+    assert (of(entry, "published"), of(entry, "updated")) == ("2026-11-01T09:00:00Z", "2026-11-20T09:30:00Z")
+    assert links(entry) == {"alternate": "https://clubs.example.org/events/7"}
+
+
+def test_an_entry_says_when_where_what_by_whom_and_about_what() -> None:
+    [entry] = atom(shown(weekly())).findall(ENTRY)
+    assert of(entry, "title") == "Tool night – Tuesday, November 24, 2026"
+    summary = of(entry, "summary").replace("\u202f", " ").replace("\u2009", " ")
+    assert summary == (
+        "Tuesday, November 24, 2026, 7:00 – 9:00 PM, Chicago time\nAlder Club\n2150 N Halsted St, Chicago, IL, 60614"
+    )
+    assert "<strong>anything</strong>" in of(entry, "content")
+    assert (of(entry, "author/name"), of(entry, "author/uri")) == (
+        "Alder Club",
+        "https://clubs.example.org/branches/alder",
+    )
+    [category] = entry.findall(f"{{{formats.ATOM}}}category")
+    assert category.attrib == {"term": "repair", "label": "Repair"}
+
+
+def test_a_feed_without_events_is_valid_too() -> None:
+    feed = atom()
+    assert feed.findall(ENTRY) == [] and of(feed, "updated") == "2026-01-01T00:00:00Z"
+
+
+def test_a_closed_branch_explains_itself_in_an_entry_of_its_own() -> None:
+    note = Note("Cedar has closed", "You see the events of Alder Club.", "https://clubs.example.org/x", MADE)
+    heading = Heading(**{name: getattr(HEADING, name) for name in HEADING.__slots__} | {"closed": note})
+    first, second = atom(shown(told()), heading=heading).findall(ENTRY)
+    assert (of(first, "title"), of(first, "updated")) == ("Cedar has closed", "2026-11-01T09:00:00Z")
+    assert of(first, "id") != of(second, "id")
+
+
+@pytest.mark.parametrize("title", HOSTILE)
+def test_whatever_a_title_holds_the_feeds_stay_whole(title: str) -> None:
+    hostile = shown(told(title=title, description=title, venue_name=title, cost=title))
+    [entry] = atom(hostile).findall(ENTRY)
+    kept = "".join(sign for sign in title if sign >= " " and sign != "\ufffe").replace("bc", "b\nc")
+    assert of(entry, "title").startswith(kept)
+    [item] = json_feed(hostile)["items"]
+    for html in (of(entry, "content"), item["content_html"]):
+        assert "<script" not in html and "<b>" not in html
+    script = json_ld.script(hostile, PAGE, PUBLISHING, ENGLISH)
+    assert not {"<", ">", "&"} & set(script) and json.loads(script)["name"] == title
+    [row] = rows(hostile)
+    assert row["title"] == (f"'{kept}" if kept.startswith("=") else kept)
+
+
+def test_a_link_in_the_facts_can_be_followed_and_one_that_is_none_is_text() -> None:
+    one = told(online_url="https://meet.example.org/x?a=1&b=2", attendance="hybrid", contact="javascript:x")
+    html = content.in_html(shown(one), ENGLISH)
+    assert '<a href="https://meet.example.org/x?a=1&amp;b=2">' in html and 'href="javascript' not in html
+
+
+# ---------------------------------------------------------------- JSON Feed
+
+
+def test_a_json_feed_has_what_version_1_1_asks_for() -> None:
+    feed = json_feed(shown(weekly()))
+    assert feed["version"] == "https://jsonfeed.org/version/1.1" and feed["language"] == "en"
+    assert (feed["feed_url"], feed["home_page_url"]) == (HEADING.source, HEADING.url)
+    [item] = feed["items"]
+    assert item["id"].startswith("urn:uuid:") and item["url"] == "https://clubs.example.org/events/7"
+    assert item["tags"] == ["Repair"] and item["date_modified"] == "2026-11-20T09:30:00Z"
+    assert item["authors"] == [{"name": "Alder Club", "url": "https://clubs.example.org/branches/alder"}]
+    assert "Bring anything with a plug." in item["content_text"]
+
+
+def test_a_json_item_has_its_date_for_programs() -> None:
+    record = json_feed(shown(weekly()))["items"][0]["_branchline"]
+    assert (record["uid"], record["status"], record["timezone"]) == (UID, "confirmed", "America/Chicago")
+    assert (record["start"], record["end"]) == ("2026-11-24T19:00:00-06:00", "2026-11-24T21:00:00-06:00")
+    assert record["branches"] == [{"slug": "alder", "name": "Alder Club"}]
+    assert (record["latitude"], record["longitude"]) == (41.9227, -87.6533)
+
+
+# ---------------------------------------------------------------- what changed
+
+
+def test_a_cancelled_date_says_so_with_its_day_and_its_reason() -> None:
+    off = Override(
+        event_id=7, original_start=datetime(2026, 11, 24, 19), cancelled=True, reason="No heating."
+    )
+    date = shown(weekly(off))
+    [entry], [item] = atom(date).findall(ENTRY), json_feed(date)["items"]
+    assert of(entry, "title") == item["title"] == "Cancelled: Tool night – Tuesday, November 24, 2026"
+    assert "No heating." in of(entry, "content") and "No heating." in item["content_text"]
+    [row] = rows(date)
+    assert (row["title"], row["status"], row["reason"]) == ("Tool night", "cancelled", "No heating.")
+    assert data(date)["eventStatus"] == "https://schema.org/EventCancelled"
+
+
+def test_a_moved_date_says_from_when() -> None:
+    move = Override(event_id=7, original_start=datetime(2026, 11, 24, 19), start=datetime(2026, 11, 26, 18))
+    date = shown(weekly(move))
+    assert "Moved from Tuesday, November 24, 2026" in of(atom(date), "entry/content")
+    [row] = rows(date)
+    assert (row["start"], row["end"]) == ("2026-11-26T18:00:00-06:00", "2026-11-26T20:00:00-06:00")
+    assert row["url"] == "https://clubs.example.org/events/7?date=2026-11-24"
+    found = data(date)
+    assert found["eventStatus"] == "https://schema.org/EventRescheduled"
+    assert found["previousStartDate"] == "2026-11-24T19:00:00-06:00"
+
+
+def test_a_single_event_that_was_moved_says_so_too() -> None:
+    date = shown(told(moved_from=datetime(2026, 11, 23, 19)))
+    assert "Moved from Monday, November 23, 2026" in json_feed(date)["items"][0]["content_text"]
+    assert data(date)["previousStartDate"] == "2026-11-23T19:00:00-06:00"
+
+
+def test_a_postponed_event_is_neither_on_nor_cancelled() -> None:
+    date = shown(told(state=State.POSTPONED, cancelled_reason="The hall is flooded."))
+    item = json_feed(date)["items"][0]
+    assert item["title"].startswith("Postponed: Tool night") and item["_branchline"]["status"] == "postponed"
+    assert "The hall is flooded." in item["content_html"]
+    found = data(date)
+    assert found["eventStatus"] == "https://schema.org/EventPostponed"
+    assert found["startDate"] == "2026-11-24T19:00:00-06:00" and "previousStartDate" not in found
+
+
+def test_later_dates_that_are_off_or_moved_are_told_with_the_next_one() -> None:
+    off = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), cancelled=True, reason="No heating.")
+    move = Override(event_id=7, original_start=datetime(2026, 12, 8, 19), start=datetime(2026, 12, 9, 19))
+    past = Override(event_id=7, original_start=datetime(2026, 11, 17, 19), cancelled=True, reason="Long ago.")
+    one = weekly(off, move, past, start=datetime(2026, 11, 17, 19), end=datetime(2026, 11, 17, 21))
+    text = json_feed(content.said_on(one, datetime(2026, 11, 24, 19)))["items"][0]["content_text"]
+    assert "Cancelled: Tuesday, December 1, 2026 No heating." in text
+    assert "Moved from Tuesday, December 8, 2026" in text and "Long ago." not in text
+
+
+# ---------------------------------------------------------------- kinds of events
+
+
+def test_an_all_day_event_has_days_and_its_end_is_the_last_of_them() -> None:
+    camp = shown(told(start=datetime(2026, 12, 8), end=datetime(2026, 12, 11), all_day=True))
+    for found in (rows(camp)[0], json_feed(camp)["items"][0]["_branchline"]):
+        assert (found["start"], found["end"]) == ("2026-12-08", "2026-12-10")
+    assert (data(camp)["startDate"], data(camp)["endDate"]) == ("2026-12-08", "2026-12-10")
+    assert content.when(camp, ENGLISH) == "Dec 8, 2026 – Dec 10, 2026"
+    day = shown(told(start=datetime(2026, 12, 8), end=datetime(2026, 12, 9), all_day=True))
+    assert (data(day)["startDate"], data(day)["endDate"]) == ("2026-12-08", "2026-12-08")
+    assert content.when(day, ENGLISH) == "Tuesday, December 8, 2026"
+
+
+def test_an_online_event_has_no_place_but_a_link() -> None:
+    online = shown(told(attendance="online", online_url="https://meet.example.org/x"))
+    [row] = rows(online)
+    assert (row["place"], row["address"], row["latitude"]) == ("", "", "")
+    assert row["online_url"] == "https://meet.example.org/x"
+    found = data(online)
+    assert found["eventAttendanceMode"] == "https://schema.org/OnlineEventAttendanceMode"
+    assert found["location"] == {"@type": "VirtualLocation", "url": "https://meet.example.org/x"}
+
+
+def test_json_ld_says_where_a_branch_is_by_its_parts_and_a_venue_by_its_line() -> None:
+    place = data(shown(told()))["location"]
+    assert place["name"] == "Alder Club" and place["geo"]["latitude"] == 41.9227
+    assert place["address"] == {"@type": "PostalAddress", "streetAddress": "2150 N Halsted St",
+                                "addressLocality": "Chicago", "addressRegion": "IL", "postalCode": "60614",
+                                "addressCountry": "US"}  # fmt: skip
+    both = data(shown(told(attendance="hybrid", online_url="https://meet.example.org/x", venue_name="Hall 7",
+                           venue_address="1 Long Street, Chicago")))  # fmt: skip
+    assert [where["@type"] for where in both["location"]] == ["Place", "VirtualLocation"]
+    assert both["location"][0]["address"] == "1 Long Street, Chicago"
+    assert both["eventAttendanceMode"] == "https://schema.org/MixedEventAttendanceMode"
+
+
+def test_json_ld_names_who_holds_it_and_whether_it_is_free() -> None:
+    found = data(shown(told(access="step-free,free")))
+    assert found["organizer"] == {
+        "@type": "Organization",
+        "name": "Alder Club",
+        "url": "https://clubs.example.org/branches/alder",
+    }
+    assert found["isAccessibleForFree"] is True and found["inLanguage"] == "en"
+    assert found["description"] == "Bring anything with a plug."
+    assert "isAccessibleForFree" not in data(shown(told())), "not said is not known"
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("FREQ=DAILY;INTERVAL=3;COUNT=20", {"repeatFrequency": "P3D", "repeatCount": 20}),
+        (
+            "FREQ=WEEKLY;INTERVAL=2;BYDAY=TU",
+            {"repeatFrequency": "P2W", "byDay": "https://schema.org/Tuesday"},
+        ),
+        ("FREQ=MONTHLY;BYDAY=4TU", {"repeatFrequency": "P1M", "byDay": "4TU"}),
+        ("FREQ=MONTHLY;BYMONTHDAY=24", {"repeatFrequency": "P1M", "byMonthDay": 24}),
+        (
+            "FREQ=YEARLY;BYMONTH=11;BYMONTHDAY=24;UNTIL=20301124T190000",
+            {"repeatFrequency": "P1Y", "byMonth": 11, "byMonthDay": 24, "endDate": "2030-11-24"},
+        ),
+    ],
+)
+def test_a_date_of_a_series_says_what_it_belongs_to(rule: str, expected: dict[str, object]) -> None:
+    found = data(shown(told(rrule=rule, exdates=["2026-12-01T19:00:00"])))
+    assert found["url"] == PAGE
+    assert found["superEvent"]["@type"] == "EventSeries"
+    assert found["superEvent"]["url"] == "https://clubs.example.org/events/7"
+    assert found["superEvent"]["eventSchedule"] == {
+        "@type": "Schedule",
+        "startDate": "2026-11-24",
+        "startTime": "19:00:00",
+        "duration": "PT120M",
+        "scheduleTimezone": "America/Chicago",
+        "exceptDate": ["2026-12-01"],
+        **expected,
+    }
+
+
+def test_the_last_day_of_a_month_is_a_series_without_a_schedule() -> None:
+    start, end = datetime(2026, 11, 30, 19), datetime(2026, 11, 30, 21)
+    series = data(shown(told(rrule="FREQ=MONTHLY;BYMONTHDAY=-1", start=start, end=end)))["superEvent"]
+    assert series["name"] == "Tool night" and "eventSchedule" not in series
+
+
+def test_our_own_words_come_in_spanish_and_the_organizers_stay_as_they_are() -> None:
+    move = Override(event_id=7, original_start=datetime(2026, 11, 24, 19), start=datetime(2026, 11, 26, 18))
+    date = shown(weekly(move))
+    item = json_feed(date, spoken=SPANISH)["items"][0]
+    assert "jueves, 26 de noviembre de 2026" in item["title"] and item["title"].startswith("Tool night")
+    assert item["url"] == "https://clubs.example.org/es/events/7"
+    assert "Moved from" not in item["content_text"] and "Bring anything" in item["content_text"]
+    assert data(date, SPANISH)["organizer"]["url"] == "https://clubs.example.org/es/branches/alder"
+
+
+def test_of_a_confidential_branch_nothing_but_the_town_is_in_any_form() -> None:
+    secret = shown(told(alder(confidential=True)))
+    forms = (
+        formats.atom(HEADING, [secret], PUBLISHING, ENGLISH).decode(),
+        formats.json_feed(HEADING, [secret], PUBLISHING, ENGLISH).decode(),
+        formats.csv(HEADING, [secret], PUBLISHING, ENGLISH).decode(),
+        json_ld.script(secret, PAGE, PUBLISHING, ENGLISH),
+    )
+    for text in forms:
+        assert "Chicago" in text
+        for hidden in ("Halsted", "60614", "41.9", "87.6"):
+            assert hidden not in text
+
+
+def test_a_uid_from_elsewhere_becomes_a_urn_that_stays() -> None:
+    assert formats.urn("abc@example.org") == formats.urn("abc@example.org") != formats.urn("abd@example.org")
+    assert formats.urn("abc@example.org").startswith("urn:uuid:")
