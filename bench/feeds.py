@@ -196,7 +196,8 @@ def copy(session: Session, model: type[SQLModel], which: str, **changed: str) ->
     """Rows of a table once more, with expressions for the columns that differ."""
     table = table_of(model)
     names = [column.name for column in table.columns]
-    query: sa.Select[Any] = sa.select(*(sa.literal_column(changed.get(name, f'"{name}"')) for name in names))
+    values: list[Any] = [sa.literal_column(changed.get(name, f'"{name}"')) for name in names]
+    query: Any = sa.select(*values)
     rows = query.select_from(table).where(sa.text(which))
     session.connection().execute(table.insert().from_select(names, rows))
 
