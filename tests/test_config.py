@@ -39,6 +39,7 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
         BRANCHLINE_UNITS="km",
         BRANCHLINE_TRUSTED_PROXIES="10.0.0.1,10.0.0.2",
         BRANCHLINE_RATE_LIMITS="off",
+        BRANCHLINE_FOLLOW_HTTP="on",
         PORT="9000",
     )
     assert found == Settings(
@@ -54,6 +55,7 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
         units="km",
         trusted_proxies=("10.0.0.1", "10.0.0.2"),
         rate_limits=False,
+        follow_http=True,
         port=9000,
     )
     assert found.secure
@@ -72,6 +74,7 @@ VARIABLES = {
     "BRANCHLINE_UNITS": "mi",
     "BRANCHLINE_TRUSTED_PROXIES": "10.0.0.1",
     "BRANCHLINE_RATE_LIMITS": "off",
+    "BRANCHLINE_FOLLOW_HTTP": "on",
     "PORT": "9000",
 }
 

@@ -18,7 +18,7 @@ from events.config import Settings
 from events.db import Database
 from events.worker import Worker
 from tests.calendars.test_feeds import Subscriber
-from tests.conftest import Cast
+from tests.conftest import Cast, running, signed_in
 from tests.namespace import ADDRESS, Answer, Asked, Upstream, public_upstream
 
 URL = f"http://{ADDRESS}/club.ics"
@@ -164,6 +164,14 @@ def test_what_is_no_address_is_said_at_the_field_and_kept(ana: TestClient, typed
     answer = ana.post("/organize/imports", data={"branch": "alder", "url": typed})
     assert answer.status_code == 422 and sentence in answer.text
     assert typed in answer.text
+
+
+def test_plain_http_is_for_operators_who_allow_it(settings: Settings, database: Database, cast: Cast) -> None:
+    with running(replace(settings, follow_http=False)) as app:
+        answer = signed_in(app, database, cast.ana).post(
+            "/organize/imports", data={"branch": "alder", "url": URL}
+        )
+    assert answer.status_code == 422 and "must begin with https://" in answer.text
 
 
 def test_one_calendar_is_followed_once_for_a_branch(club: Followed) -> None:

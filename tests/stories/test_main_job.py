@@ -4,6 +4,7 @@ import re
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from icalendar import Calendar
@@ -107,6 +108,41 @@ def test_ben_writes_to_a_branch_and_the_worker_delivers_one_mail(
     worker.database.dispose()
     [mail] = site.settings.mail_dir.glob("*.eml")
     assert "How do I join?" in mail.read_text()
+
+
+def test_ana_brings_in_the_calendar_she_already_keeps(
+    window: Watched, site: Site, database: Database, cast: Cast, tmp_path: Path
+) -> None:
+    start = next_tuesday()
+    lines = ("BEGIN:VCALENDAR", "VERSION:2.0", "X-WR-CALNAME:Diary", "BEGIN:VEVENT", "UID:saw",
+             f"DTSTART;TZID=America/Chicago:{start:%Y%m%d}T190000", "DURATION:PT2H", "SUMMARY:Saw club", "END:VEVENT",
+             "BEGIN:VEVENT", "UID:no-start", "SUMMARY:Never", "END:VEVENT", "END:VCALENDAR", "")  # fmt: skip
+    diary = tmp_path / "diary.ics"
+    diary.write_text("\r\n".join(lines))
+    worker = Worker(site.settings, publishing_of(site.settings))
+    page = enter(window, database, cast)
+    page.get_by_role("link", name="Bring in a calendar").click()
+    window.is_accessible()
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.get_by_role("alert")).to_contain_text("Give the address of a calendar, or choose a file.")
+    page.get_by_label("Or a file").set_input_files(diary)
+    page.get_by_role("button", name="Look at it first").click()
+    expect(page.get_by_text("We are reading the calendar.")).to_be_visible()
+    with ThreadPoolExecutor() as beside:
+        assert beside.submit(worker.follow_calendars).result() == 1
+        page.get_by_role("link", name="Look again").click()
+        expect(page.get_by_text("1 of them new")).to_be_visible()
+        expect(page.get_by_text("It does not say when it begins.")).to_be_visible()
+        window.is_accessible()
+        page.get_by_role("button", name="Take these events over").click()
+        assert beside.submit(worker.follow_calendars).result() == 1
+    worker.database.dispose()
+    page.get_by_role("link", name="Look again").click()
+    window.is_accessible()
+    titles = [str(event["SUMMARY"]) for event in fetched(f"{site.address}/branches/alder.ics").walk("VEVENT")]
+    assert titles == ["Saw club"]
+    window.visit("/organize/branches/alder/subscribers")
+    window.is_accessible()
 
 
 PAGES = ["/", "/branches", "/branches?near=41.92,-87.65", "/branches?near=nowhere-at-all", "/branches/alder",
