@@ -25,7 +25,8 @@ from events.branches.models import Branch
 from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft
-from events.calendars.feeds import FeedCache, Heading, Note, assemble, finished
+from events.calendars.feeds import Heading, Note, assemble, finished
+from events.calendars.kept import FeedCache
 from events.calendars.models import Event, EventBranch, Occurrence, Rendered
 from events.calendars.queries import Selection
 from events.db import Database, table_of

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from .calendars.content import Publishing
-from .calendars.feeds import FeedCache
+from .calendars.kept import FeedCache
 from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
@@ -45,10 +45,9 @@ def create_app(settings: Settings) -> Starlette:
     def flush_polls() -> None:
         """What cannot be written now is counted again with the next."""
         try:
-            with database.writing() as session:
-                polls.flush(session)
-        except OperationalError as error:
-            log.warning("polls are not written down: %s", error.orig)
+            polls.flush(database)
+        except SQLAlchemyError as error:
+            log.warning("polls are not written down yet: %s", error)
 
     async def flush_now_and_then() -> None:
         while True:

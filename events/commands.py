@@ -185,6 +185,8 @@ def branches_import(settings: Settings, options: argparse.Namespace) -> int:
         )
         if not options.dry_run:
             _refresh_events(settings, database)
+            with database.writing() as session:  # feeds name their branch, and say when it has closed
+                derived.move_revision(session, _now())
     for note in report.notes:
         print(note)
     return _reported(report.added, report.updated, report.unchanged, report.refusals, options.dry_run)

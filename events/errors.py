@@ -99,10 +99,14 @@ class Unavailable(BranchlineError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One item of an import that stayed out: where it stands in the file, and why."""
+    """One item of an import that stayed out: where it stands in the file, and why.
+
+    `uid`: of an event that is there, but could not be read; None when it may be any. Empty: of nothing to be missed.
+    """
 
     row: int
     reason: Message
+    uid: str | None = ""
 
 
 class RefusedRows(BranchlineError):

@@ -25,6 +25,7 @@ log = logging.getLogger("branchline.worker")
 
 PAUSE_S = 1.0
 CLEAN_EVERY_S = 3600.0
+LOOK_EVERY_S = 15.0
 
 Job = Callable[[], int]  # returns how much there was to do
 
@@ -35,7 +36,7 @@ class Worker:
         self.publishing = publishing
         self.database = Database(settings.database_url, size=1)
         self._stop = threading.Event()
-        self._cleaned = float("-inf")
+        self._cleaned = self._up_to_date = float("-inf")
 
     def run(self, *jobs: Job) -> None:
         """Works until `stop`; the database being away, or not migrated yet, is waited out.
@@ -98,8 +99,12 @@ class Worker:
                 outbox.mark_sent(session, mail_id, _now())
 
     def refresh_events(self) -> int:
+        """Looks now and then only: in a large calendar the look itself takes a second."""
+        if time.monotonic() - self._up_to_date < LOOK_EVERY_S:
+            return 0
         with self.database.reading() as session:
             if not derived.needs_refresh(session, self.publishing, _now()):
+                self._up_to_date = time.monotonic()
                 return 0
         with self.database.writing() as session:
             return derived.refresh(session, self.publishing, _now(), most=50)

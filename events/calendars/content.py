@@ -10,6 +10,7 @@ from ..branches.models import Branch
 from ..errors import Message, say
 from ..language import Language, closest
 from ..markdown import html, plain
+from ..places.geo import Point
 from .ics import Entry
 from .models import CALLED_OFF, Attendance, Event, Override, State, Topic
 
@@ -62,9 +63,10 @@ def place(told: Told, override: Override | None = None) -> Place:
     """The venue's where there is one, else the branch's; nothing for what is only online."""
     event = told.event
     name, address = event.venue_name, event.venue_address
-    if override is not None:
-        name = name if override.venue_name is None else override.venue_name
-        address = address if override.venue_address is None else override.venue_address
+    if override is not None and override.venue_name is not None:
+        name, address = override.venue_name, override.venue_address or ""
+    elif override is not None and override.venue_address is not None:
+        address = override.venue_address
     if name or address:
         return Place(name, address)
     if event.attendance == Attendance.ONLINE:
@@ -132,8 +134,8 @@ def said(told: Told, override: Override | None = None, original_start: datetime 
     start, end = times(event, override)
     if override is None and original_start is not None:
         start, end = original_start, original_start + event.duration
-    shows_point = event.point is not None and (bool(event.venue_name) or told.owner.shows_position)
-    same_venue = override is None or override.venue_address is None
+    elsewhere = override is not None and (override.venue_name, override.venue_address) != (None, None)
+    point = None if elsewhere else _shown_point(told)
     return Said(
         told=told,
         override=override,
@@ -144,10 +146,18 @@ def said(told: Told, override: Override | None = None, original_start: datetime 
         reason=reason_of(event, override),
         moved_from=_moved_from(event, override),
         place=place(told, override),
-        latitude=event.latitude if shows_point and same_venue else None,
-        longitude=event.longitude if shows_point and same_venue else None,
+        latitude=point.latitude if point else None,
+        longitude=point.longitude if point else None,
         text=event.description if override is None or override.description is None else override.description,
     )
+
+
+def _shown_point(told: Told) -> Point | None:
+    """Where exactly. A venue without a position of its own stands at its branch for searches, which is no address."""
+    event = told.event
+    if event.venue_name or event.venue_address:
+        return event.point if event.point != told.owner.public_point else None
+    return event.point if told.owner.shows_position else None
 
 
 def said_on(told: Told, original_start: datetime) -> Said:

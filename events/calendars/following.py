@@ -14,30 +14,41 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session, col
 
 from ..branches.models import Branch
 from ..db import Database, table_of
-from ..errors import BranchlineError
+from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
 from ..sandbox import Crashed, packed
 from .content import Publishing
-from .horizon import HORIZON
-from .imports import CHUNK, branches_by_slug
-from .models import PUBLIC, CalendarSource, Event, SourceState
+from .imports import CHUNK, branches_by_slug, taken_apart_within
+from .models import CalendarSource, Event, SourceState, State
 from .reading import Reading, checksum_lines, read
 from .reconciling import ImportReport, Reconciler
 from .sources import source_key
 
 EVERY = timedelta(hours=1)
-LEASE = timedelta(minutes=5)  # longer than fetching, reading and writing 2 MB takes
+LEASE = timedelta(minutes=15)  # longer than fetching, reading and writing 2 MB takes
+READ_AGAIN = timedelta(days=30)  # irregular series go on as time passes, though their calendar is the same
 FIRST_RETRY, LONGEST_RETRY = timedelta(minutes=15), timedelta(days=1)
 FEW = 3  # of a calendar this small, half may go without anybody being asked
 LISTED = 50  # refusals and notes that are kept
 
 log = logging.getLogger("branchline.following")
 
+# A fault of ours with one calendar must not keep all others from being followed.
+UNEXPECTED = (ValueError, LookupError, TypeError, ArithmeticError, OSError, RecursionError, SQLAlchemyError)
+
 Fetch = Callable[["Work"], Fetched]
+
+
+class Unexpected(BranchlineError):
+    def __init__(self) -> None:
+        super().__init__(
+            say("Something went wrong on our side with this calendar. We have written down what happened.")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class Work:
     etag: str
     last_modified: str
     checksum: str
+    was_active: bool  # taken over before
 
 
 def is_due(session: Session, now: datetime) -> bool:
@@ -76,7 +88,8 @@ def claim(session: Session, now: datetime) -> Work | None:
         return None
     source = session.get_one(CalendarSource, number)
     branch = session.get_one(Branch, source.branch_id)
-    unchanged = source.state in (SourceState.ACTIVE, SourceState.HELD)
+    old = source.changed_at is None or source.changed_at < now - READ_AGAIN
+    unchanged = source.state in (SourceState.ACTIVE, SourceState.HELD) and not old
     return Work(
         id=number,
         branch=branch.slug,
@@ -88,7 +101,8 @@ def claim(session: Session, now: datetime) -> Work | None:
         body=source.body,
         etag=source.etag if unchanged else "",
         last_modified=source.last_modified if unchanged else "",
-        checksum=source.checksum,
+        checksum=source.checksum if unchanged else "",
+        was_active=bool(source.checksum),
     )
 
 
@@ -114,12 +128,19 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
                 _note(database, work, now, fetched)
                 return
         reading = read(
-            body, until=(now + HORIZON).date(), default_timezone=work.timezone, default_language=work.language
+            body,
+            window=taken_apart_within(now),
+            default_timezone=work.timezone,
+            default_language=work.language,
         )
+        _reconcile(database, work, body, fetched, reading, publishing, now)
     except BranchlineError as error:
         _note_failure(database, work, error, now)
-        return
-    _reconcile(database, work, body, fetched, reading, publishing, now)
+    except OperationalError:
+        raise  # the database is away: the worker waits, and the lease runs out
+    except UNEXPECTED:
+        log.exception("source %s", work.id)
+        _note_failure(database, work, Unexpected(), now)
 
 
 def _reconcile(
@@ -138,13 +159,18 @@ def _reconcile(
             look.take(session, item, write=False)
         gone, known = (len(look.vanished(session)), _coming(session, work, now)) if work.url else (0, 0)
         look.report.vanished = gone
-    if work.state == SourceState.NEW:
+    if work.state in (SourceState.NEW, SourceState.PREVIEWED):
         _wait(database, work, SourceState.PREVIEWED, body, fetched, reading, look.report, now)
-    elif work.state != SourceState.CONFIRMED and 2 * gone > known and (gone >= FEW or not look.report.total):
+    elif work.state != SourceState.CONFIRMED and _is_suspicious(gone, known, look.report.total):
         _wait(database, work, SourceState.HELD, body, fetched, reading, look.report, now)
     else:
         report = _take_over(database, _reconciler(work, owners, publishing, now), reading, bool(work.url))
         _done(database, work, body, fetched, reading, report, now)
+
+
+def _is_suspicious(gone: int, known: int, total: int) -> bool:
+    """More than half of what was to come has gone, or all there is."""
+    return gone > 0 and (total == 0 or (2 * gone > known and gone >= FEW))
 
 
 def _reconciler(work: Work, owners: dict[str, Branch], publishing: Publishing, now: datetime) -> Reconciler:
@@ -161,16 +187,19 @@ def _take_over(database: Database, reconciler: Reconciler, reading: Reading, fol
             for item in chunk:
                 reconciler.take(session, item)
     if followed:
-        with database.writing() as session:
-            reconciler.cancel_vanished(session)
+        with database.reading() as session:
+            gone = [event.id for event in reconciler.vanished(session)]
+        for begin in range(0, len(gone), CHUNK):
+            with database.writing() as session:
+                reconciler.cancel_vanished(session, gone[begin : begin + CHUNK])
     return reconciler.report
 
 
 def _coming(session: Session, work: Work, now: datetime) -> int:
-    """How many events of the source are still to come."""
+    """How many events of the source are still to come, those cancelled already left out."""
     query = sa.select(sa.func.count()).where(
         col(Event.source) == source_key(work.url, work.branch_id),
-        col(Event.state).in_(PUBLIC),
+        col(Event.state) == State.PUBLISHED,
         col(Event.deleted_at).is_(None),
         sa.or_(col(Event.ends_at).is_(None), col(Event.ends_at) > now),
     )
@@ -194,10 +223,19 @@ def _settled(source: CalendarSource, fetched: Fetched | None, now: datetime) -> 
         )
 
 
+def _claimed(session: Session, work: Work) -> CalendarSource | None:
+    """The source, unless it was removed or decided about meanwhile: then only the lease is given back."""
+    source = session.get(CalendarSource, work.id)
+    if source is not None and source.state != work.state:
+        source.leased_until = None
+        return None
+    return source
+
+
 def _note(database: Database, work: Work, now: datetime, fetched: Fetched) -> None:
     """Nothing new. What was held because half had gone is here again."""
     with database.writing() as session:
-        if source := session.get(CalendarSource, work.id):
+        if source := _claimed(session, work):
             _settled(source, fetched, now)
             source.run_at = now + EVERY
             if source.state == SourceState.HELD and fetched.status != 304:
@@ -209,15 +247,15 @@ def _note_failure(database: Database, work: Work, error: BranchlineError, now: d
     if isinstance(error, Crashed):
         log.error("source %s: %s", work.id, error.details)
     with database.writing() as session:
-        source = session.get(CalendarSource, work.id)
+        source = _claimed(session, work)
         if source is None:
             return
         source.failures += 1
         source.leased_until, source.error = None, dict(packed_error(error))
         wait = _retry_after(source.failures, error.retry_after if isinstance(error, Unreachable) else None)
-        source.run_at = now + wait if work.url and work.state != SourceState.CONFIRMED else None
-        if work.state == SourceState.CONFIRMED:
-            source.state = SourceState.ACTIVE if work.checksum else SourceState.NEW
+        source.run_at = now + wait if work.url else None
+        if work.state == SourceState.CONFIRMED:  # so that it can be confirmed again, or is seen anew
+            source.state = SourceState.HELD if work.was_active else SourceState.PREVIEWED
 
 
 def packed_error(error: BranchlineError) -> dict[str, object]:
@@ -243,7 +281,7 @@ def _wait(
 ) -> None:
     """For a person. What is held is asked for further on: it may be whole again the next time."""
     with database.writing() as session:
-        source = session.get(CalendarSource, work.id)
+        source = _claimed(session, work)
         if source is None:
             return
         _settled(source, fetched, now)
@@ -263,7 +301,7 @@ def _done(
     now: datetime,
 ) -> None:
     with database.writing() as session:
-        source = session.get(CalendarSource, work.id)
+        source = _claimed(session, work)
         if source is None:
             return
         _settled(source, fetched, now)

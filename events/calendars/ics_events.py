@@ -32,9 +32,9 @@ _ONLINE_WORDS = {"online", "virtual", "zoom", "webinar", "en línea", "internet"
 _NO_START = say("It does not say when it begins.")
 _NO_TITLE = say("It has no title.")
 _MIXED = say("It begins with a day and ends with a time, or the other way round.")
-_PRIVATE = say("It is marked as private.")
+PRIVATE = say("It is marked as private.")
 _EXCEPTION_RULE = say("It has a rule for exceptions (EXRULE), which calendar apps ignore.")
-_FROM_THEN_ON = say(
+FROM_THEN_ON = say(
     "It changes “this and all following dates” at once. Please end the series and begin a new one."
 )
 _NOT_A_DATE_OF_IT = say("This changes a date that its series does not have.")
@@ -101,7 +101,7 @@ def read_event(
     `changes`: oldest revision first. UID and SEQUENCE are left to the caller.
     """
     if component.value("CLASS").strip().upper() in ("PRIVATE", "CONFIDENTIAL"):
-        raise Unusable(_PRIVATE)
+        raise Unusable(PRIVATE)
     notes = Notes()
     times = read_times(component, zones, notes, None)
     home = zones.of_calendar(component.place.calendar)
@@ -252,7 +252,7 @@ class _Series:
         """Which date is changed. If that cannot be read, no date of the series can be relied on."""
         said = change.get("RECURRENCE-ID")
         if said is None or "RANGE" in said.parameters:
-            raise Unusable(_FROM_THEN_ON)
+            raise Unusable(FROM_THEN_ON)
         try:
             return self._as_original(moment(said, said.value, self._zones, self._times.start.zone))
         except Unusable as error:
@@ -339,8 +339,8 @@ def _whereabouts(component: Component, notes: Notes) -> dict[str, object]:
         return {"attendance": "online" if is_online else "in-person", "online_url": online_url}
     venue: dict[str, object] = {"name": notes.cut(lines[0], TITLE)}
     if lines[1:]:
-        venue["address_1"] = notes.cut(lines[1], TITLE)
-        venue["address_2"] = notes.cut(", ".join(lines[2:]), TITLE)
+        whole = notes.cut(", ".join(lines[1:]), TITLE)  # is kept as one line
+        venue["address_1"], _, venue["address_2"] = whole.partition(", ") if lines[2:] else (whole, "", "")
     if said := component.value("GEO"):
         if found := position(said):
             venue["latitude"], venue["longitude"] = found

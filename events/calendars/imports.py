@@ -17,10 +17,10 @@ from ..errors import NotFound, say
 from ..language import language
 from . import content, derived
 from .content import Publishing
-from .horizon import HORIZON
+from .horizon import HORIZON, KEPT_PAST
 from .ics import Feed, calendar, vevent
 from .models import PUBLIC, Event
-from .parsing import ImportedEvent, read_calendar
+from .parsing import ImportedEvent, Window, read_calendar
 from .reconciling import ImportReport, Reconciler
 
 CHUNK = 50  # events a transaction
@@ -45,11 +45,11 @@ def import_events(
     with database.reading() as session:
         owners = branches_by_slug(session)
         default_timezone = _zone_of(owners, branch)
-    until = (now + HORIZON).date()
-    weeks = _weeks_to(file, shift_to, default_timezone, until) if shift_to else 0
+    window = taken_apart_within(now)
+    weeks = _weeks_to(file, shift_to, default_timezone, window) if shift_to else 0
     file.seek(0)
     reconciler = Reconciler(owners, publishing, now, branch=branch, weeks=weeks)
-    items = read_calendar(file, until=until, default_timezone=default_timezone)
+    items = read_calendar(file, window=window, default_timezone=default_timezone)
     while chunk := list(islice(items, CHUNK)):
         with database.reading() if dry_run else database.writing() as session:
             for item in chunk:
@@ -58,6 +58,11 @@ def import_events(
             progress(len(chunk))
     reconciler.report.sort()
     return reconciler.report
+
+
+def taken_apart_within(now: datetime) -> Window:
+    """Between which days irregular series become single events: as far as occurrences are written."""
+    return Window((now - KEPT_PAST).date(), (now + HORIZON).date())
 
 
 def branches_by_slug(session: Session) -> dict[str, Branch]:
@@ -75,9 +80,9 @@ def _zone_of(owners: Mapping[str, Branch], branch: str | None) -> str | None:
     return owners[branch].timezone
 
 
-def _weeks_to(file: BinaryIO, day: date, default_timezone: str | None, until: date) -> int:
+def _weeks_to(file: BinaryIO, day: date, default_timezone: str | None, window: Window) -> int:
     """By how many weeks the file moves so that its first event comes into the week of `day`."""
-    items = read_calendar(file, until=until, default_timezone=default_timezone)
+    items = read_calendar(file, window=window, default_timezone=default_timezone)
     begins = min((item.draft.start.date() for item in items if isinstance(item, ImportedEvent)), default=day)
     return (_monday(day) - _monday(begins)).days // 7
 

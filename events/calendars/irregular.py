@@ -28,6 +28,14 @@ _TOO_MANY = say("It has more than %(most)d extra dates. The first ones are taken
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Days, both included. Dates before it are over, those after it are taken with a later look."""
+
+    since: date
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """An event, or one date of a series that was taken apart (`suffix` tells it from the others)."""
 
@@ -37,8 +45,11 @@ class Part:
     notes: tuple[Message, ...] = ()
 
 
-def parts(component: Component, changes: Sequence[Component], zones: Zones, until: date) -> list[Part]:
-    """The event as it is, or what it is taken apart into: dates up to `until`. Raises Unusable or InvalidRule."""
+def parts(component: Component, changes: Sequence[Component], zones: Zones, window: Window) -> list[Part]:
+    """The event as it is, or what it is taken apart into: its first date and those in the window.
+
+    Raises Unusable or InvalidRule.
+    """
     extra = [item for item in component.all("RDATE") if item.value.strip()]
     rules = list(dict.fromkeys(item.value.strip().upper() for item in component.all("RRULE")))
     if not extra and len(rules) == 1:
@@ -51,7 +62,7 @@ def parts(component: Component, changes: Sequence[Component], zones: Zones, unti
             return [Part(component, changes)]
     if not extra and not rules:
         return [Part(component, changes)]
-    return _Series(component, changes, zones, until).taken_apart(rules, extra)
+    return _Series(component, changes, zones, window).taken_apart(rules, extra)
 
 
 def _parse(rule: str, component: Component, zones: Zones) -> None:
@@ -61,8 +72,10 @@ def _parse(rule: str, component: Component, zones: Zones) -> None:
 
 
 class _Series:
-    def __init__(self, component: Component, changes: Sequence[Component], zones: Zones, until: date) -> None:
-        self._main, self._zones, self._until = component, zones, until
+    def __init__(
+        self, component: Component, changes: Sequence[Component], zones: Zones, window: Window
+    ) -> None:
+        self._main, self._zones, self._window = component, zones, window
         self._times = read_times(component, zones, Notes(), None)
         self._changes = {self._at(item): item for item in changes}
 
@@ -80,8 +93,8 @@ class _Series:
         if rule is None:
             return self._singles(sorted({start, *more} - skipped), at_once=True)
         own = dates_among(parse_rule(rule, start, self._zone, self._is_day), start, more)
-        singles = [self._single(at) for at in more if at not in own][:MOST_DATES]
         apart = {at for at in more if at not in own}
+        singles = [self._single(at) for at in sorted(apart) if at.date() >= self._window.since][:MOST_DATES]
         changes = [item for at, item in self._changes.items() if at not in apart]
         notes = (_TOO_MANY,) if len(apart) > MOST_DATES else ()
         return [Part(_without(self._main, {"RDATE"}), changes, notes=notes), *singles]
@@ -103,7 +116,7 @@ class _Series:
         return rules[0] if rules else None
 
     def _by_rule(self, rule: str) -> list[datetime]:
-        return dates(rule, self._times.start.wall, self._zone, self._is_day, self._until)
+        return dates(rule, self._times.start.wall, self._zone, self._is_day, self._window.until)
 
     def _dates(self, properties: Sequence[Property]) -> list[datetime]:
         """Of a period (RFC 5545 3.3.9) the beginning counts; its length is that of the series."""
@@ -126,26 +139,34 @@ class _Series:
         return self._wall(moment(said, said.value, self._zones, self._times.start.zone))
 
     def _singles(self, found: Sequence[datetime], *, at_once: bool = False) -> list[Part]:
-        """`at_once`: the dates were listed, so that none comes later."""
-        kept = found[:MOST_DATES]
-        singles = [self._single(at) for at in kept]
-        if not singles:
+        """The first always, because the others are related to it. `at_once`: all were listed, none comes later."""
+        if not found:
             raise Unusable(say("Every date of the series is left out."))
+        shown = [at for at in found[1:] if at.date() >= self._window.since]
+        kept = [found[0], *shown[: MOST_DATES - 1]]
         told = [_TAKEN_APART]
-        if not at_once or len(found) > MOST_DATES:
+        if not at_once or len(shown) >= MOST_DATES:
             told.append(Message(_TAKEN_UNTIL.text, {"day": kept[-1].date()}))
-        return [replace(singles[0], notes=tuple(told)), *singles[1:]]
+        first, *others = map(self._single, kept)
+        return [replace(first, suffix="", notes=tuple(told)), *others]
 
     def _single(self, at: datetime) -> Part:
         change = self._changes.get(at)
         own = [] if change is None else [item for item in change.properties if item.name != "RECURRENCE-ID"]
-        names = {item.name for item in own} | _OF_THE_SERIES | (_OF_THE_DATE if not change else set())
+        if not any(item.name == "DTSTART" for item in own):
+            own = [*(item for item in own if item.name not in _OF_THE_DATE), *self._when(self._times, at)]
+        names = {item.name for item in own} | _OF_THE_SERIES | _OF_THE_DATE
         kept = [item for item in self._main.properties if item.name not in names]
-        if change is None or "DTSTART" not in names:
-            kept += self._when(self._times, at)
-        suffix = "" if at == self._times.start.wall else f"{at:%Y%m%dT%H%M%S}"
+        if not {"DTEND", "DURATION"} & {item.name for item in own}:
+            kept += self._length(own)
         place = change.place if change else self._main.place
-        return Part(Component("VEVENT", place, [*own, *kept]), (), suffix)
+        return Part(Component("VEVENT", place, [*own, *kept]), (), f"{at:%Y%m%dT%H%M%S}")
+
+    def _length(self, own: Sequence[Property]) -> list[Property]:
+        """Of a changed date that does not say how long it is: as long as the others."""
+        seconds = int(self._times.length.total_seconds())
+        days = f"P{seconds // 86400}D" if self._is_day else f"PT{seconds}S"
+        return [Property("DURATION", {}, days, item.line) for item in own if item.name == "DTSTART"]
 
     def _when(self, times: Times, at: datetime) -> list[Property]:
         begin = self._main.get("DTSTART")

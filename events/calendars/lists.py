@@ -13,7 +13,8 @@ from ..language import Language, language
 from . import formats
 from .content import Publishing, Said, said_on
 from .derived import tell_all
-from .feeds import FeedCache, Finished, Heading, Made, kept, next_midnight
+from .feeds import Heading
+from .kept import FeedCache, Finished, Made, kept, next_midnight
 from .models import Event
 from .queries import DateKey, Selection, coming_dates, coming_events, last_over
 

@@ -4,13 +4,14 @@ An update changes the fields that say here what they said there the last time. W
 since then stays. All pure: drafts in, drafts out.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..branches.drafts import slug_for
 from .drafts import EventDraft, OverrideDraft, VenueDraft
-from .recurrence import dates_among
+from .recurrence import counterpart, dates_among
 
 Memory = dict[str, Any]  # as JSON keeps it: by group of fields that only make sense together
 
@@ -35,7 +36,7 @@ def remembered(draft: EventDraft) -> Memory:
     """What the draft says, in a form in which two that say the same are equal."""
     said = draft.model_dump(mode="json")
     said["venue"] = venue_line(draft.venue)
-    said["topics"] = sorted(slug_for(name) for name in draft.topics)
+    said["topics"] = sorted(topic_slug(name) for name in draft.topics)
     said["access"] = sorted(draft.access)
     memory: Memory = {group: [said[name] for name in names] for group, names in GROUPS.items()}
     memory[DATES] = {
@@ -59,11 +60,21 @@ def merged(local: EventDraft, upstream: Memory | None, new: EventDraft) -> Event
     values["overrides"] = ()
     draft = EventDraft.model_validate(values)
     before = ours[DATES] if upstream is None else upstream.get(DATES, {})
-    dates = {
-        at: theirs[DATES].get(at) if ours[DATES].get(at) == before.get(at) else ours[DATES].get(at)
-        for at in {*ours[DATES], *theirs[DATES]}
-    }
-    return _with_dates(draft, {at: change for at, change in dates.items() if change})
+    edited_here = {at for at in {*ours[DATES], *before} if ours[DATES].get(at) != before.get(at)}
+    dates = {at: change for at, change in theirs[DATES].items() if at not in edited_here}
+    for at in sorted(edited_here & ours[DATES].keys()):
+        original = datetime.fromisoformat(at)
+        there = counterpart(draft.rule, draft.start, local.start, original)
+        if there is not None:
+            dates[there.isoformat()] = _carried(ours[DATES][at], there - original)
+    return _with_dates(draft, dates)
+
+
+def _carried(change: Mapping[str, Any], move: timedelta) -> Mapping[str, Any]:
+    """The same change on the date that takes the place of its own: an end alone goes along."""
+    if change["start"] is not None or change["end"] is None:
+        return change
+    return {**change, "end": (datetime.fromisoformat(change["end"]) + move).isoformat()}
 
 
 def edited(local: EventDraft, upstream: Memory | None) -> list[str]:
@@ -78,6 +89,14 @@ def edited(local: EventDraft, upstream: Memory | None) -> list[str]:
 def is_edited(ours: Memory, upstream: Memory, group: str) -> bool:
     """A group that is not remembered came with a later version: it counts as not edited."""
     return bool(upstream.get(group, ours[group]) != ours[group])
+
+
+def topic_slug(name: str) -> str:
+    """As in the address of the topic; what is written in other letters has a number of its own."""
+    slug = slug_for(name)
+    if slug == slug_for("") and name.casefold() != slug:
+        return f"topic-{hashlib.sha256(name.casefold().encode()).hexdigest()[:10]}"
+    return slug
 
 
 def venue_line(venue: VenueDraft | None) -> list[object] | None:

@@ -63,10 +63,17 @@ class EventBranch(Row, table=True):
     branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True)
 
 
+WITHDRAWN = sa_text("withdrawn_at IS NOT NULL")
+
+
 class Event(Row, Located, table=True):
     """Latitude and longitude: where it effectively happens, at the venue, else the branch; none online."""
 
-    __table_args__ = (UniqueConstraint("source", "source_uid"),)
+    __table_args__ = (
+        UniqueConstraint("source", "source_uid"),
+        # Of the few that were: a planner must not take it for those that were not.
+        Index("ix_event_withdrawn_at", "withdrawn_at", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     uid: str = Field(unique=True)
@@ -281,6 +288,7 @@ class CalendarSource(Row, table=True):
     id: int | None = Field(default=None, primary_key=True)
     branch_id: int = Field(foreign_key="branch.id", index=True)
     url: str = ""
+    key: str | None = Field(default=None, unique=True)  # of a followed one; events have it as their `source`
     name: str  # of the file, or what the calendar calls itself
     state: str = SourceState.NEW
     body: bytes | None = None  # what waits to be taken over

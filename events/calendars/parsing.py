@@ -8,60 +8,65 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import BinaryIO
 
 from ..errors import Message, Refusal, say
 from . import irregular
-from .ics_events import ImportedEvent, read_event
+from .ics_events import PRIVATE, ImportedEvent, read_event
 from .ics_values import Unusable, Zones, text
-from .irregular import Part
+from .irregular import Part, Window
 from .recurrence import InvalidRule
 from .scanning import Component, Place, component_at, components
 
-__all__ = ["ImportedEvent", "read_calendar"]
+__all__ = ["NO_UID", "ImportedEvent", "Window", "read_calendar"]
 
 MAX_UID = 255
+NO_UID = "no-uid-"  # begins what stands for a UID where there is none, or one too long
 _ORPHAN = say("This is a changed date of a series that is not in the file.")
 
 
 def read_calendar(
-    stream: BinaryIO, *, until: date, default_timezone: str | None = None, default_language: str = "en"
+    stream: BinaryIO, *, window: Window, default_timezone: str | None = None, default_language: str = "en"
 ) -> Iterator[ImportedEvent | Refusal]:
     """Every event of a seekable file, and a refusal (with the line it stands on) for each that stays out.
 
-    `default_timezone`: of times that name none in a file that names none. `until`: how far irregular series are
-    taken apart into single events. Raises Unreadable when the file is no calendar. Memory is flat but for some
-    300 bytes for each UID.
+    `default_timezone`: of times that name none in a file that names none. `window`: the days between which irregular
+    series are taken apart into single events. Raises Unreadable when the file is no calendar. Memory is flat but for
+    some 300 bytes for each UID.
     """
     index = _survey(stream, default_timezone)
     for component in components(stream):
         if component.kind != "VEVENT":
             continue
         if reason := index.reason_against(component):
-            yield Refusal(component.place.line, reason)
+            yield Refusal(component.place.line, reason, index.missed(component))
         elif not component.get("RECURRENCE-ID"):
-            yield from _read(stream, component, index, default_language, until)
+            yield from _read(stream, component, index, default_language, window)
 
 
 def _read(
-    stream: BinaryIO, component: Component, index: "_Index", default_language: str, until: date
+    stream: BinaryIO, component: Component, index: "_Index", default_language: str, window: Window
 ) -> Iterator[ImportedEvent | Refusal]:
     uid = _uid(component)
     changes = sorted((component_at(stream, place) for place in index.series[uid].changes), key=_rank)
     try:
-        found = irregular.parts(component, changes, index.zones, until)
+        found = irregular.parts(component, changes, index.zones, window)
     except (Unusable, InvalidRule) as error:
-        yield Refusal(component.place.line, error.message)
+        yield Refusal(component.place.line, error.message, _missed(uid, error.message))
         return
     for part in found:
         try:
             event, refusals = read_event(part.component, part.changes, index.zones, default_language)
         except (Unusable, InvalidRule) as error:
-            yield Refusal(part.component.place.line, error.message)
+            yield Refusal(part.component.place.line, error.message, _missed(uid, error.message))
             continue
         yield _named(event, uid, part, _rank(component)[0])
         yield from refusals
+
+
+def _missed(uid: str, reason: Message) -> str:
+    """What has become private there is not to be kept here."""
+    return "" if reason == PRIVATE else uid
 
 
 def _named(event: ImportedEvent, uid: str, part: Part, sequence: int) -> ImportedEvent:
@@ -106,6 +111,14 @@ class _Index:
             return say("The entry on line %(line)d has the same UID and replaces this one.", line=main.line)
         return None
 
+    def missed(self, component: Component) -> str | None:
+        """Which event is not read because of the component: none if another entry stands for it."""
+        if component.fault and not component.get("UID"):
+            return None
+        uid = _uid(component)
+        main = self.series[uid].main if uid in self.series else None
+        return uid if main is None or component.fault else ""
+
 
 def _survey(stream: BinaryIO, default_timezone: str | None) -> _Index:
     index = _Index(Zones(default_timezone))
@@ -128,7 +141,7 @@ def _short(uid: str) -> str:
 
 
 def _digest(known: str) -> str:
-    return f"no-uid-{hashlib.sha256(known.encode('utf-8', 'replace')).hexdigest()[:32]}"
+    return f"{NO_UID}{hashlib.sha256(known.encode('utf-8', 'replace')).hexdigest()[:32]}"
 
 
 def _rank(component: Component) -> tuple[int, str]:

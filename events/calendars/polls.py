@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
+from ..db import Database
 from .models import PollCount
 
 KEPT = timedelta(days=60)
@@ -65,15 +66,18 @@ class PollCounter:
                 self._polls[poll] += 1
                 self._unchanged[poll] += unchanged
 
-    def flush(self, session: Session) -> int:
-        """Adds what was counted to the table; returns how many polls that were. If that fails, they are kept."""
+    def flush(self, database: Database) -> int:
+        """Adds what was counted to the table; returns how many polls that were. What cannot be written is kept."""
         with self._lock:
             polls, unchanged = self._polls, self._unchanged
             self._polls, self._unchanged = Counter(), Counter()
+        if not polls:
+            return 0
         try:
-            for poll, number in sorted(polls.items(), key=lambda item: str(item[0])):
-                values = {**_key(poll), "polls": number, "unchanged": unchanged[poll]}
-                session.connection().execute(_ADD, values)
+            with database.writing() as session:
+                for poll, number in sorted(polls.items(), key=lambda item: str(item[0])):
+                    values = {**_key(poll), "polls": number, "unchanged": unchanged[poll]}
+                    session.connection().execute(_ADD, values)
         except SQLAlchemyError:
             with self._lock:
                 self._polls.update(polls)

@@ -329,7 +329,10 @@ def _listing() -> sa.Select[Any]:
                 "cancelled_reason"
             ),
             sa.func.coalesce(override.venue_name, event.venue_name).label("venue_name"),
-            sa.func.coalesce(override.venue_address, event.venue_address).label("venue_address"),
+            sa.case(
+                (override.venue_name.is_not(None), sa.func.coalesce(override.venue_address, "")),
+                else_=sa.func.coalesce(override.venue_address, event.venue_address),
+            ).label("venue_address"),
             branch.name.label("branch_name"),
             branch.slug.label("branch_slug"),
             branch.city.label("branch_city"),

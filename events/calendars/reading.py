@@ -13,7 +13,7 @@ from ..errors import Refusal, Unreadable, say
 from ..sandbox import USUAL, Crashed, Limits, packed, run, unpacked
 from .drafts import EventDraft
 from .ics_values import text
-from .parsing import ImportedEvent, read_calendar
+from .parsing import ImportedEvent, Window, read_calendar
 from .scanning import components
 
 MOST_BYTES = 2_000_000
@@ -30,12 +30,13 @@ class Reading:
 
 
 def read(
-    data: bytes, *, until: date, default_timezone: str, default_language: str, limits: Limits = USUAL
+    data: bytes, *, window: Window, default_timezone: str, default_language: str, limits: Limits = USUAL
 ) -> Reading:
     """Raises Unreadable, OverLimits and Crashed. Blocks for seconds at most."""
     if len(data) > MOST_BYTES:
         raise Unreadable(say("The calendar is larger than 2 MB."))
-    options = {"until": until.isoformat(), "timezone": default_timezone, "language": default_language}
+    days = {"since": window.since.isoformat(), "until": window.until.isoformat()}
+    options = {**days, "timezone": default_timezone, "language": default_language}
     head, *lines = run(_TASK, data, options, limits).splitlines() or [b"{}"]
     try:
         return Reading(str(json.loads(head)["name"])[:300], [_item(json.loads(line)) for line in lines])
@@ -43,12 +44,11 @@ def read(
         raise Crashed(str(error)) from error
 
 
-def as_lines(stream: BinaryIO, until: str, timezone: str, language: str) -> Iterator[bytes]:
+def as_lines(stream: BinaryIO, since: str, until: str, timezone: str, language: str) -> Iterator[bytes]:
     """The task: a line with the name, then one of JSON for each event and refusal."""
     yield _line({"name": _name(stream)})
-    items = read_calendar(
-        stream, until=date.fromisoformat(until), default_timezone=timezone, default_language=language
-    )
+    window = Window(date.fromisoformat(since), date.fromisoformat(until))
+    items = read_calendar(stream, window=window, default_timezone=timezone, default_language=language)
     for number, item in enumerate(items):
         if number >= MOST_EVENTS:
             raise Unreadable(say("The calendar has more than %(most)d entries.", most=MOST_EVENTS))
@@ -65,7 +65,7 @@ def _line(value: object) -> bytes:
 
 
 def _refused(refusal: Refusal) -> dict[str, object]:
-    return {"line": refusal.row, "reason": packed(refusal.reason)}
+    return {"line": refusal.row, "reason": packed(refusal.reason), "uid": refusal.uid}
 
 
 def _said(event: ImportedEvent) -> dict[str, object]:
@@ -84,7 +84,8 @@ def _said(event: ImportedEvent) -> dict[str, object]:
 def _item(value: Mapping[str, Any]) -> ImportedEvent | Refusal:
     """Raises ValueError, KeyError, TypeError or ValidationError for what we did not write."""
     if "reason" in value:
-        return Refusal(int(value["line"]), unpacked(value["reason"]))
+        uid = value["uid"]
+        return Refusal(int(value["line"]), unpacked(value["reason"]), None if uid is None else str(uid))
     return ImportedEvent(
         uid=str(value["uid"])[:255],
         sequence=int(value["sequence"]),

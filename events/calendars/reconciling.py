@@ -22,7 +22,7 @@ from .content import Publishing
 from .drafts import EventDraft, VenueDraft, shifted
 from .memory import Memory, address_line, merged, remembered
 from .models import PUBLIC, Event, State
-from .parsing import ImportedEvent
+from .parsing import NO_UID, ImportedEvent
 
 SHOWN = 10  # decisions that are kept for showing
 HOSTS = "hosts"  # remembered beside what the draft says: the branches, the owner first
@@ -102,12 +102,14 @@ class Reconciler:
         self._owners, self._publishing, self._now = owners, publishing, now
         self._branch, self._source, self._weeks = branch, source, weeks
         self._seen: set[str] = set()
+        self._unread: set[str | None] = set()
         self.report = ImportReport()
 
     def take(self, session: Session, item: ImportedEvent | Refusal, *, write: bool = True) -> None:
         """Counts the entry, and unless this is only a look, does what it asks for."""
         if isinstance(item, Refusal):
             self.report.refusals.append(item)
+            self._unread.add(item.uid and _family(item.uid))
             return
         self._seen.add(item.uid)
         decision = self.decide(session, item)
@@ -131,6 +133,8 @@ class Reconciler:
             known = self._known(session, hosts[0], item.uid)
             if known is None:
                 return Decision(Kind.NEW, item, hosts, None, draft, _memory(draft, hosts))
+            if self._branch and known.branch_id != hosts[0].id:
+                return say("This event belongs to another branch now. It is left as it is there.")
             told = derived.tell(session, known)
             local = store.draft_of(told)
             result = merged(local, known.upstream, draft)
@@ -159,7 +163,12 @@ class Reconciler:
             event.upstream = decision.upstream
 
     def vanished(self, session: Session) -> list[Event]:
-        """Events that came from the source and are not in it any more. What is over stays as it was."""
+        """Events that came from the source and are not in it any more. What is over stays as it was.
+
+        What is there but could not be read is not gone; if that may be any event, none is.
+        """
+        if None in self._unread:
+            return []
         query = select(Event).where(
             col(Event.source) == self._source,
             col(Event.state).in_(PUBLIC),
@@ -167,11 +176,16 @@ class Reconciler:
             col(Event.deleted_at).is_(None),
             (col(Event.ends_at).is_(None)) | (col(Event.ends_at) > self._now),
         )
-        return [event for event in session.exec(query).all() if event.source_uid not in self._seen]
+        return [event for event in session.exec(query).all() if self._is_gone(event)]
 
-    def cancel_vanished(self, session: Session) -> None:
+    def _is_gone(self, event: Event) -> bool:
+        """What was postponed or called off here stays as it was said here."""
+        uid, said = event.source_uid or "", (event.upstream or {}).get("state", [event.state])
+        return uid not in self._seen and _family(uid) not in self._unread and said[0] == event.state
+
+    def cancel_vanished(self, session: Session, event_ids: Sequence[int | None]) -> None:
         """Cancelled rather than removed, so that subscribers hear of it; back again if it comes back."""
-        for event in self.vanished(session):
+        for event in session.exec(select(Event).where(col(Event.id).in_(event_ids))).all():
             spoken = closest(event.language, self._publishing.locales)
             reason = spoken.say(say("It is no longer in the calendar that it came from."))
             event.cancel(reason, self._now)
@@ -189,7 +203,7 @@ class Reconciler:
         return [self._owners[slug] for slug in slugs]
 
     def _source_for(self, owner: Branch) -> str:
-        return self._source or f"file:{owner.slug}"
+        return self._source or f"file:{owner.id}"
 
     def _known(self, session: Session, owner: Branch, uid: str) -> Event | None:
         query = select(Event).where(
@@ -201,6 +215,11 @@ class Reconciler:
         """Our UID of the first event of the series that this one was a date of."""
         first = self._known(session, owner, item.related) if item.related else None
         return first.uid if first else ""
+
+
+def _family(uid: str) -> str:
+    """A series that was taken apart is read, or not, as a whole; and so is all that has no UID."""
+    return NO_UID if uid.startswith(NO_UID) else uid.rpartition("#")[0] or uid
 
 
 def _memory(draft: EventDraft, hosts: Sequence[Branch]) -> Memory:

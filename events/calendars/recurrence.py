@@ -24,6 +24,7 @@ __all__ = [
     "Frequency",
     "InvalidRule",
     "Rule",
+    "counterpart",
     "dates_among",
     "first_fit",
     "is_start",
@@ -135,6 +136,19 @@ def dates_among(rule: Rule | None, start: datetime, moments: Collection[datetime
 def is_start(rule: Rule | None, start: datetime, at: datetime) -> bool:
     """Whether the series has a date at exactly this wall-clock time (excluded or not)."""
     return bool(dates_among(rule, start, [at]))
+
+
+def counterpart(
+    rule: Rule | None, start: datetime, old_start: datetime, original: datetime
+) -> datetime | None:
+    """The date of a changed series that takes the place of one it had when it began at `old_start`.
+
+    The same day at the new hour, else as far along as the first date went (from Tuesdays to Wednesdays).
+    """
+    candidates = [datetime.combine(original.date(), start.time())]
+    if abs(start - old_start) < timedelta(days=7):
+        candidates.append(original + (start - old_start))
+    return next((at for at in candidates if rule is not None and is_start(rule, start, at)), None)
 
 
 def first_fit(rule: Rule, start: datetime) -> datetime | None:

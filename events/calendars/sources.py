@@ -6,8 +6,11 @@ A source is a row, because nothing waits on the network in a request; `following
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
@@ -15,38 +18,41 @@ from ..errors import Conflict, say
 from .models import CalendarSource, Event, SourceState
 
 KEEP_UPLOADS = timedelta(days=30)
+_BODY: Any = CalendarSource.body  # 2 MB each
 
 
 def follow(session: Session, branch: Branch, url: str, now: datetime) -> CalendarSource:
     """`url` as `fetching.normal_url` gives it. Raises Conflict when the branch follows it already."""
-    same = select(CalendarSource.id).where(
-        col(CalendarSource.branch_id) == branch.id, col(CalendarSource.url) == url
-    )
-    if session.exec(same).first() is not None:
-        raise Conflict(say("%(name)s follows this calendar already.", name=branch.name))
-    return _added(session, branch, now, url=url, name=url)
+    try:
+        with session.begin_nested():
+            return _added(session, branch, now, url=url, key=source_key(url, branch.id or 0), name=url)
+    except IntegrityError as error:
+        raise Conflict(say("%(name)s follows this calendar already.", name=branch.name)) from error
 
 
 def upload(session: Session, branch: Branch, name: str, body: bytes, now: datetime) -> CalendarSource:
     return _added(session, branch, now, name=name[:200], body=body)
 
 
-def _added(
-    session: Session, branch: Branch, now: datetime, *, name: str, url: str = "", body: bytes | None = None
-) -> CalendarSource:
-    source = CalendarSource(
-        branch_id=branch.id or 0, url=url, name=name, body=body, created_at=now, run_at=now, report={}
-    )
+def _added(session: Session, branch: Branch, now: datetime, **more: Any) -> CalendarSource:
+    source = CalendarSource(branch_id=branch.id or 0, created_at=now, run_at=now, report={}, **more)
     session.add(source)
     session.flush()
     return source
 
 
-def confirm(source: CalendarSource, now: datetime) -> None:
-    """Takes over what a person has seen. Raises Conflict when there is nothing to decide (any more)."""
+def confirm(source: CalendarSource, seen: str, now: datetime) -> None:
+    """Takes over what a person has seen (`seen`: its `seal`). Raises Conflict when it is not that any more."""
     if source.state not in (SourceState.PREVIEWED, SourceState.HELD) or source.body is None:
         raise Conflict(say("There is nothing to confirm here any more."))
-    source.state, source.run_at, source.leased_until = SourceState.CONFIRMED, now, None
+    if seen != seal(source.body):
+        raise Conflict(say("The calendar has changed since you looked at it. Please look once more."))
+    source.state, source.run_at = SourceState.CONFIRMED, now
+
+
+def seal(body: bytes | None) -> str:
+    """By which a form says what was seen."""
+    return hashlib.sha256(body).hexdigest()[:32] if body else ""
 
 
 def fetch_now(source: CalendarSource, now: datetime) -> None:
@@ -62,9 +68,10 @@ def remove(session: Session, source: CalendarSource) -> None:
 def of_branches(
     session: Session, branch_ids: sa.Select[tuple[int]]
 ) -> Sequence[tuple[CalendarSource, Branch]]:
-    """Newest first."""
+    """Newest first, without what waits to be taken over."""
     query = (
         select(CalendarSource, Branch)
+        .options(defer(_BODY))
         .join(Branch, col(Branch.id) == col(CalendarSource.branch_id))
         .where(col(CalendarSource.branch_id).in_(branch_ids))
         .order_by(col(CalendarSource.created_at).desc(), col(CalendarSource.id).desc())
@@ -81,10 +88,8 @@ def one_of(session: Session, source_id: int, branch_ids: sa.Select[tuple[int]]) 
 
 def followed_by(session: Session, event: Event) -> CalendarSource | None:
     """The followed calendar that keeps this event in step, if there is one."""
-    if event.upstream is None or not (event.source or "").startswith("feed:"):
-        return None
-    rows = session.exec(select(CalendarSource).where(col(CalendarSource.url) != "")).all()
-    return next((row for row in rows if source_key(row.url, row.branch_id) == event.source), None)
+    query = select(CalendarSource).options(defer(_BODY)).where(col(CalendarSource.key) == event.source)
+    return session.exec(query).one_or_none() if event.source else None
 
 
 def source_key(url: str, branch_id: int) -> str:

@@ -7,12 +7,13 @@ that were changed or left out one by one stay so while the series still has them
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from ..branches.drafts import slug_for
 from ..branches.models import Branch
 from ..errors import NotFound, say
 from ..places.geo import Point
@@ -21,9 +22,9 @@ from .content import Publishing, Told
 from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
-from .memory import address_line
+from .memory import address_line, topic_slug
 from .models import CALLED_OFF, Attendance, Event, EventBranch, EventTopic, Override, Topic
-from .recurrence import is_start, starts
+from .recurrence import Rule, counterpart, is_start, starts
 from .timezones import to_utc, to_wall
 
 # What the draft and the row call alike.
@@ -83,12 +84,13 @@ def revise(
     now: datetime,
 ) -> None:
     """Makes the event say what the draft says; dates changed or left out one by one stay so while they exist."""
-    old_start, old_exdates = event.start, [datetime.fromisoformat(text) for text in event.exdates]
+    before = _Series(event.start, event.all_day)
+    old_exdates = [datetime.fromisoformat(text) for text in event.exdates]
     event.branch_id = _id(hosts[0])
     _note_move(event, draft)
     _fill(event, draft, hosts[0], now)
     _relate(session, event, draft, hosts)
-    _keep_dates(session, event, old_start, old_exdates)
+    _keep_dates(session, event, before, old_exdates)
     for change in draft.overrides:
         _override(session, event, change, now)
     save(session, event, publishing, now)
@@ -121,32 +123,31 @@ def change_date(
 ) -> None:
     """One date of a series differs from now on, or is as the series says again.
 
-    NotFound when the series has no such date.
+    NotFound when the series has no such date, or leaves it out.
     """
-    rule = rule_of(event)
-    if rule is None or not is_start(rule, event.start, change.original_start):
-        raise NotFound(_NO_SUCH_DATE)
+    _check_date(event, change.original_start)
     _override(session, event, change, now)
     save(session, event, publishing, now)
 
 
 def following(session: Session, event: Event, original_start: datetime) -> EventDraft:
-    """The series as it is from one of its dates on, to be changed and given to `change_following`."""
-    rule, draft = rule_of(event), draft_of(tell(session, event))
-    if rule is None or not is_start(rule, event.start, original_start):
-        raise NotFound(_NO_SUCH_DATE)
+    """The series as it is from one of its dates on, to be changed and given to `change_following`.
+
+    NotFound as in `change_date`.
+    """
+    rule, draft = _check_date(event, original_start), draft_of(tell(session, event))
     if rule.count:
         gone = sum(1 for _ in starts(rule, event.start, before=original_start))
         rule = replace(rule, count=rule.count - gone)
+    if rule.count == 1:
+        rule = replace(rule, count=None, until=original_start)
     return draft.model_copy(
         update={
             "start": original_start,
             "end": original_start + event.duration,
-            "rrule": "" if rule.count == 1 else str(rule),
+            "rrule": str(rule),
             "exdates": tuple(at for at in draft.exdates if at > original_start),
-            "overrides": tuple(one for one in draft.overrides if one.original_start >= original_start)
-            if rule.count != 1
-            else (),
+            "overrides": tuple(one for one in draft.overrides if one.original_start >= original_start),
         }
     )
 
@@ -160,25 +161,34 @@ def change_following(
     publishing: Publishing,
     now: datetime,
 ) -> Event:
-    """ "This and following": the series ends before that date, and a new one, related to it, begins.
+    """What organizers call “this and following”: the series ends before that date, and a new one, related to it,
+    begins. (RANGE=THISANDFUTURE is understood by two of five calendar engines.)
 
-    (RANGE=THISANDFUTURE is understood by two of five calendar engines.) From its first date on, that is the series
-    itself: it is revised and returned.
+    From the first date that takes place on, that is the series itself: it is revised and returned.
     """
-    rule = rule_of(event)
-    if rule is None or not is_start(rule, event.start, original_start):
-        raise NotFound(_NO_SUCH_DATE)
-    kept = list(starts(rule, event.start, before=original_start))
+    rule = _check_date(event, original_start)
+    kept = list(starts(rule, event.start, _excluded(event), before=original_start))
     if not kept:
         revise(session, event, draft, hosts, publishing, now)
         return event
-    event.rrule = str(replace(rule, count=None, until=kept[-1])) if kept[1:] else ""
-    event.exdates = [text for text in event.exdates if datetime.fromisoformat(text) < original_start]
+    event.rrule = str(replace(rule, count=None, until=kept[-1]))
+    event.exdates = [at.isoformat() for at in _excluded(event) if at < kept[-1]]
     for override in _overrides(session, event):
-        if override.original_start >= original_start or not event.rrule:
+        if override.original_start >= original_start:
             session.delete(override)
     save(session, event, publishing, now)
     return add(session, draft, hosts, publishing, now, related_uid=event.uid)
+
+
+def _check_date(event: Event, original_start: datetime) -> Rule:
+    rule = rule_of(event)
+    if rule is None or not is_start(rule, event.start, original_start) or original_start in _excluded(event):
+        raise NotFound(_NO_SUCH_DATE)
+    return rule
+
+
+def _excluded(event: Event) -> list[datetime]:
+    return [datetime.fromisoformat(text) for text in event.exdates]
 
 
 def draft_of(told: Told) -> EventDraft:
@@ -265,36 +275,44 @@ def _relate(session: Session, event: Event, draft: EventDraft, hosts: Sequence[B
 # ---------------------------------------------------------------- single dates of a series
 
 
-def _keep_dates(session: Session, event: Event, old_start: datetime, old_exdates: Sequence[datetime]) -> None:
-    """After a change of the series: the dates that take the place of those changed or left out before."""
-    after = {at: _successor(event, old_start, at) for at in old_exdates}
-    event.exdates = sorted({*event.exdates, *(at.isoformat() for at in after.values() if at)})
-    taken: set[datetime] = set()
-    for override in _overrides(session, event):
-        at = _successor(event, old_start, override.original_start)
-        if at is None or at in taken:
-            session.delete(override)
-        elif at != override.original_start:
-            _rekey(session, override, at)
-        taken |= {at} if at else set()
+class _Series(NamedTuple):
+    """What a series was before it changed."""
+
+    start: datetime
+    all_day: bool
+
+
+def _keep_dates(session: Session, event: Event, before: "_Series", old_exdates: Sequence[datetime]) -> None:
+    """After a change of the series: the dates that take the place of those changed or left out before.
+
+    Another original start is another RECURRENCE-ID, so to subscribers another entry.
+    """
+    rule = rule_of(event)
+    skipped = {counterpart(rule, event.start, before.start, at) for at in old_exdates} - {None}
+    event.exdates = sorted({*event.exdates, *(at.isoformat() for at in skipped if at)})
+    taken, moved = set(map(datetime.fromisoformat, event.exdates)), []
+    for override in sorted(_overrides(session, event), key=lambda one: one.original_start):
+        at = counterpart(rule, event.start, before.start, override.original_start)
+        if before.all_day != event.all_day:
+            override.start = override.end = None
+        if at == override.original_start and at not in taken:
+            taken.add(at)
+            continue
+        session.delete(override)
+        if at is not None and at not in taken:
+            taken.add(at)
+            moved.append(_carried(override, at))
+    session.flush()  # what stood at these dates has to be gone first
+    session.add_all(override for override in moved if override.differs)
     session.flush()
 
 
-def _successor(event: Event, old_start: datetime, original: datetime) -> datetime | None:
-    """The same day at the new hour, else as far along as the first date went (from Tuesdays to Wednesdays)."""
-    rule, move = rule_of(event), event.start - old_start
-    candidates = [datetime.combine(original.date(), event.start.time())]
-    if abs(move) < timedelta(days=7):
-        candidates.append(original + move)
-    return next((at for at in candidates if rule is not None and is_start(rule, event.start, at)), None)
-
-
-def _rekey(session: Session, override: Override, original_start: datetime) -> None:
-    """Another original start is another RECURRENCE-ID, so to subscribers another entry."""
+def _carried(override: Override, original_start: datetime) -> Override:
+    """The same change on another date: hours of its own stay, an end alone goes along."""
     kept = override.model_dump(exclude={"id", "original_start", "revision", "fingerprint"})
-    session.delete(override)
-    session.flush()
-    session.add(Override(original_start=original_start, **kept))
+    if override.start is None and override.end is not None:
+        kept["end"] = override.end + (original_start - override.original_start)
+    return Override(original_start=original_start, **kept)
 
 
 def _override(session: Session, event: Event, change: OverrideDraft, now: datetime) -> None:
@@ -324,12 +342,16 @@ def _overrides(session: Session, event: Event) -> Sequence[Override]:
 
 
 def _topic(session: Session, name: str) -> int:
-    slug = slug_for(name)
-    topic = session.exec(select(Topic).where(col(Topic.slug) == slug)).one_or_none()
+    slug = topic_slug(name)
+    known = select(Topic).where(col(Topic.slug) == slug)
+    topic = session.exec(known).one_or_none()
     if topic is None:
-        topic = Topic(slug=slug, name=name)
-        session.add(topic)
-        session.flush()
+        try:
+            with session.begin_nested():
+                topic = Topic(slug=slug, name=name)
+                session.add(topic)
+        except IntegrityError:  # somebody else has just added it
+            topic = session.exec(known).one()
     return _id(topic)
 
 

@@ -1,7 +1,6 @@
 """Events: lists, one event, a month; and the same as feeds."""
 
 import calendar
-import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -17,7 +16,7 @@ from ..errors import NotFound, Unreadable, say
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
-from .forms import Form, page_number, query
+from .forms import Form, known_day, page_number, query
 from .rows import by_day, event_row, repeats, unit_of
 from .state import language_of, state_of
 from .subscribing import (
@@ -237,14 +236,12 @@ def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]
     """The date that `?date=` names, else the next one. Raises Unreadable or NotFound."""
     if not text:
         return dates[0] if dates else None
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+    try:
+        day = known_day(text)
+    except ValueError as error:
         raise Unreadable(
             say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
-        )
-    try:
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise Unreadable(say("There is no such day as %(text)s.", text=text)) from error
+        ) from error
     return queries.date_of(session, event_id, day)
 
 

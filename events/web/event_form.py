@@ -1,7 +1,9 @@
 """The event form: fields as people think of them (a day, a time, how often) to a draft and back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 
 from ..branches.models import Branch
 from ..calendars.drafts import EventDraft
@@ -9,7 +11,7 @@ from ..calendars.horizon import rule_of
 from ..calendars.models import Event
 from ..calendars.recurrence import DAYS, Frequency, Rule, parse_rule
 from ..errors import BranchlineError, InvalidForm, Message, say
-from .forms import Form, checked
+from .forms import Form, checked, known_day
 
 # Where a fault of the draft is shown on the form.
 SHOWN_AT = {"start": "start_date", "end": "end_date", "rrule": "repeats", "venue": "venue_name"}
@@ -27,8 +29,16 @@ PLAIN_FIELDS = (
 )
 
 
-def draft_of(form: Form, owner: Branch, known: Mapping[str, object] | None = None) -> EventDraft:
-    """The draft that the form describes. Raises InvalidForm with faults at the form's own fields."""
+def draft_of(
+    form: Form,
+    owner: Branch,
+    known: Mapping[str, object] | None = None,
+    stored: Mapping[str, object] = MappingProxyType({}),
+) -> EventDraft:
+    """The draft that the form describes. Raises InvalidForm with faults at the form's own fields.
+
+    `stored` is what stays as it is because the fields that stand for it were not touched (`untouched`).
+    """
     faults: dict[str, Message] = {}
     timezone = form["timezone"].strip() or owner.timezone
     all_day = form["all_day"] == "yes"
@@ -45,7 +55,10 @@ def draft_of(form: Form, owner: Branch, known: Mapping[str, object] | None = Non
     if venue := _venue(form):
         values["venue"] = venue
     if start is not None and end is not None:
-        values |= {"start": start, "end": end, "rrule": _rule(form, start, timezone, all_day, faults)}
+        values |= {"start": start, "end": end}
+        if "rrule" not in stored:
+            values["rrule"] = _rule(form, start, timezone, all_day, faults)
+    values |= stored
     if faults:
         raise InvalidForm(faults | _more_faults(values, faults))
     try:
@@ -78,6 +91,37 @@ def filled(event: Event) -> Form:
     ]
     items += [("access", word) for word in event.access.split(",") if word]
     return Form(items + _rule_items(rule_of(event)))
+
+
+# Fields that say less than what is stored: a number of dates, the last day of the month, a position on the map.
+_STANDS_FOR = {
+    "rrule": ("repeats", "interval", "weekdays", "last", "until", "start_date", "all_day"),
+    "venue": ("attendance", "venue_name", "venue_address"),
+}
+
+
+def untouched(form: Form, draft: EventDraft, event: Event) -> dict[str, object]:
+    """What the form leaves as it is stored: it could not say all of that itself."""
+    was = filled(event)
+    kept = {
+        name: getattr(draft, name)
+        for name, fields in _STANDS_FOR.items()
+        if all(_typed(form, field) == _typed(was, field) for field in fields)
+    }
+    rule, last = draft.rule, draft.rule and draft.rule.last_start(draft.start)
+    if (
+        "rrule" in kept
+        and rule
+        and rule.until
+        and last
+        and _typed(form, "start_time") != _typed(was, "start_time")
+    ):
+        kept["rrule"] = str(replace(rule, until=datetime.combine(last, time(23, 59, 59))))  # at whatever hour
+    return kept
+
+
+def _typed(form: Form, field: str) -> list[str]:
+    return [value.strip() for value in form.all(field) if value.strip()]
 
 
 def repeat_choice(form: Form) -> str:
@@ -122,7 +166,7 @@ def _end(form: Form, start: datetime | None, all_day: bool, faults: dict[str, Me
 def _day(form: Form, name: str, faults: dict[str, Message]) -> date | None:
     text = form[name].strip()
     try:
-        return date.fromisoformat(text)
+        return known_day(text)
     except ValueError:
         faults[name] = (
             say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
@@ -135,7 +179,9 @@ def _day(form: Form, name: str, faults: dict[str, Message]) -> date | None:
 def _time(form: Form, name: str, faults: dict[str, Message]) -> time | None:
     text = form[name].strip().replace(".", ":")
     try:
-        return time.fromisoformat(text.rjust(5, "0") if ":" in text else f"{int(text):02d}:00")
+        return time.fromisoformat(text.rjust(5, "0") if ":" in text else f"{int(text):02d}:00").replace(
+            tzinfo=None
+        )
     except ValueError:
         faults[name] = (
             say("“%(text)s” is not a time of day. Please write it like 19:30.", text=text[:40])

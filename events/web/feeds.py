@@ -11,7 +11,8 @@ from ..branches.models import Branch, Status
 from ..branches.queries import Moved
 from ..calendars import feeds, queries
 from ..calendars.derived import TOLD_FOR
-from ..calendars.feeds import Finished, Heading, Note, Variant
+from ..calendars.feeds import Heading, Note, Variant
+from ..calendars.kept import Finished
 from ..calendars.polls import Poll, family_of
 from ..calendars.queries import Selection
 from ..errors import Message, say
@@ -98,7 +99,10 @@ def topic_feed(request: Request, session: Session) -> Response:
 def event_feed(request: Request, session: Session) -> Response:
     found = queries.followed_event(session, event_id_of(request), now() - TOLD_FOR)
     path = f"/events/{found.id}.ics"
-    feed = _finished(request, session, Selection(event_id=found.id), path, found.title)
+    title = (
+        found.title if found.is_public or found.deleted_at else None
+    )  # that of a draft is nobody's business
+    feed = _finished(request, session, Selection(event_id=found.id), path, title)
     return feed_answer(request, feed, CALENDAR)
 
 

@@ -15,7 +15,7 @@ from ..places.asking import country_order
 from ..places.geo import Distance, Unit
 from ..places.lookup import Interpretation, KnownPlace, UnknownPlace
 from ..places.naming import fold
-from .forms import Form
+from .forms import Form, known_day
 from .rows import unit_of
 from .state import language_of, state_of
 
@@ -148,7 +148,7 @@ def _date(form: Form, name: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        return known_day(text)
     except ValueError as error:
         raise Unreadable(
             say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])

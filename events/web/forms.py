@@ -1,13 +1,15 @@
 """What was sent: form fields and query parameters, read into drafts, with faults said field by field."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from ..drafts import Draft, faults
+from ..drafts import FIRST_YEAR, LAST_YEAR, Draft, faults
 from ..errors import InvalidForm, Message, Unreadable, say
 
 HONEYPOT = "website"  # a field that people do not see; whatever fills it in is a program
@@ -79,6 +81,16 @@ def query(request: Request) -> Form:
         raise Unreadable(
             say("The address has characters that are not UTF-8. Please type your search again.")
         ) from error
+
+
+def known_day(text: str) -> date:
+    """A day as year-month-day, within the years that calendars know. Raises ValueError."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        raise ValueError("not a day")
+    day = date.fromisoformat(text)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError("a year that is not known")
+    return day
 
 
 def page_number(form: Form) -> int:

@@ -98,6 +98,7 @@ def page(request: Request, session: Session) -> Response:
         "organize/import.html",
         source=_line(request, source, branch),
         states=SourceState,
+        seen=sources.seal(source.body),
         waiting=waiting and not source.error,
         reload_s=RELOAD_S,
         report=report,
@@ -109,7 +110,7 @@ def page(request: Request, session: Session) -> Response:
 
 def confirm(request: Request, session: Session, form: Form) -> Response:
     source = _mine(request, session)
-    sources.confirm(source, now())
+    sources.confirm(source, form["seen"], now())
     return see_other(request, f"/organize/imports/{source.id}")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,8 +18,8 @@ from ..drafts import Draft, ShortText
 from ..errors import Message, NotFound, say
 from ..people import permissions
 from .endpoints import now, person_of
-from .event_form import draft_of, filled, repeat_choice
-from .forms import EMPTY, NO_FAULTS, Form, checked, query
+from .event_form import draft_of, filled, repeat_choice, untouched
+from .forms import EMPTY, NO_FAULTS, Form, checked, known_day, query
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
@@ -155,7 +155,12 @@ def _origin(request: Request, session: Session, event: Event) -> dict[str, objec
     if source is None:
         return None
     spoken = language_of(request)
-    groups = memory.edited(store.draft_of(derived.tell(session, event)), event.upstream)
+    try:
+        groups = memory.edited(store.draft_of(derived.tell(session, event)), event.upstream)
+    except (
+        ValidationError
+    ):  # its dates have come into a clock change since, or the like: its form will say so
+        groups = []
     names = [spoken.say(EDITED_WORDS[group]) for group in groups]
     return {"id": source.id, "name": source.name, "edited": spoken.listed(names) if names else ""}
 
@@ -174,9 +179,8 @@ def event_page(
 
 def preview_change(request: Request, session: Session, form: Form) -> Response:
     event = _mine(request, session)
-    return _form_page(
-        request, session, form, NO_FAULTS, event, draft_of(form, _owner(request, session, form))
-    )
+    draft = draft_of(form, _owner(request, session, form), stored=_stored(session, event, form))
+    return _form_page(request, session, form, NO_FAULTS, event, draft)
 
 
 def change(request: Request, session: Session, form: Form) -> Response:
@@ -188,8 +192,16 @@ def change(request: Request, session: Session, form: Form) -> Response:
     if event.state == State.DRAFT:
         kept["state"] = _state(form)
     hosts = [owner, *(host for host in derived.tell(session, event).hosts[1:] if host.id != owner.id)]
-    store.revise(session, event, draft_of(form, owner, kept), hosts, state_of(request).publishing, now())
+    draft = draft_of(form, owner, kept, _stored(session, event, form))
+    store.revise(session, event, draft, hosts, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
+
+
+def _stored(session: Session, event: Event, form: Form) -> dict[str, object]:
+    try:
+        return untouched(form, store.draft_of(derived.tell(session, event)), event)
+    except ValidationError:  # what is stored cannot be kept as it is any more
+        return {}
 
 
 def _conflict(request: Request, session: Session, event: Event, form: Form) -> Response:
@@ -324,6 +336,7 @@ def _times(event: Event, original: datetime, override: Override | None) -> tuple
 def _original(request: Request, event: Event) -> datetime:
     text: str = request.path_params["start"]
     try:
+        known_day(text[:10])
         return datetime.strptime(text, KEEP_TEXT)
     except ValueError as error:
         raise NotFound(say("This series has no date at that time.")) from error

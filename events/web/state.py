@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from ..calendars.content import Publishing
-from ..calendars.feeds import FeedCache
+from ..calendars.kept import FeedCache
 from ..calendars.polls import PollCounter
 from ..config import Settings
 from ..db import Database

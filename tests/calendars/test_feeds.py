@@ -1,6 +1,7 @@
 """Feeds over a database: what subscribers get, and what moves when something changes."""
 
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from events.branches.models import Status
 from events.calendars import derived, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
-from events.calendars.feeds import PLAIN, FeedCache, Heading, Note, Variant, assemble, finished
+from events.calendars.feeds import PLAIN, Heading, Note, Variant, assemble, finished
+from events.calendars.kept import FeedCache
 from events.calendars.models import Event, Occurrence, Rendered
 from events.calendars.queries import Selection
 from events.db import Database
@@ -326,13 +328,32 @@ def test_a_draft_again_is_told_as_off_and_what_is_drafted_is_not_told(
     assert int(on["SEQUENCE"]) > int(off["SEQUENCE"])
 
 
+def test_what_becomes_of_a_draft_touches_no_text_that_was_published(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    """Another zone, topic, branch and title in the draft: its farewell keeps its own, in its own feeds."""
+    revise(database, tool_night, publishing, [cast.alder], state="draft")
+    revise(database, tool_night, publishing, [cast.birch], state="draft", title="Secret", topics=("Plans",),
+           timezone="Asia/Tokyo")  # fmt: skip
+    for path in ("/events.ics", "/branches/alder.ics", "/topics/repair.ics", f"/events/{tool_night}.ics"):
+        text = ben.get(path).text
+        assert "TZID:America/Chicago" in text and "Tokyo" not in text and "Secret" not in text, path
+        assert "Cancelled: Tool night" in text, path
+    for path in ("/branches/birch.ics", "/topics/plans.ics"):
+        assert "Tool night" not in ben.get(path).text, path
+
+
 def test_a_branch_that_closed_into_another_answers_with_its_events_and_says_why(
     database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
 ) -> None:
     with database.writing() as session:
         birch = session.merge(cast.birch)
         birch.status, birch.successor_id = Status.CLOSED, cast.alder.id
+        birch.updated_at = later = datetime.now(UTC).replace(microsecond=0)
+        derived.move_revision(session, later)
     texts = {str(event["SUMMARY"]): event for event in Subscriber(ben, "/branches/birch.ics").events()}
+    said = ben.get("/branches/birch.ics").headers["last-modified"]
+    assert said == format_datetime(later, usegmt=True), "whoever asks by date hears of it too"
     assert set(texts) == {"Club Abedul has closed", "Tool night"}
     assert "You see the events of Alder Club" in str(texts["Club Abedul has closed"]["DESCRIPTION"])
     assert "Club Abedul ha cerrado" in ben.get("/es/branches/birch.ics").text
@@ -451,6 +472,41 @@ def test_last_modified_does_not_move_while_only_days_pass_and_does_when_somethin
 
     assert moved(0) == moved(1) == moved(62)
     assert moved(63) == moved(70) == datetime(2027, 1, 25, tzinfo=UTC)
+
+
+def test_last_modified_moves_when_a_farewell_or_a_late_cancellation_ends(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        store.revise(session, event, weekly(), [session.merge(cast.birch)], publishing, NOW)
+        series = store.add(session, weekly(topics=()), [session.merge(cast.birch)], publishing, NOW)
+        series.cancel("Over.", NOW)
+        derived.save(session, series, publishing, NOW)
+
+    def seen(slug: str, days: int) -> tuple[bytes, datetime]:
+        with database.reading() as session:
+            now = NOW + timedelta(days=days)
+            feed = finished(session, FeedCache(), Selection(branches=(slug,)), HEADING, now)
+            return feed.body, feed.modified_at
+
+    for slug, days in (("alder", 31), ("birch", 61)):
+        (before, earlier), (after, later) = seen(slug, days - 1), seen(slug, days)
+        assert before != after and later > earlier, slug
+        assert later == datetime.combine((NOW + timedelta(days=days)).date(), datetime.min.time(), UTC)
+
+
+def test_the_mark_of_a_feed_is_the_same_in_every_variant(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    with database.writing() as session:
+        event = store.add(session, weekly(title="Off"), [session.merge(cast.alder)], publishing, NOW)
+        event.cancel("Over.", NOW)
+        derived.save(session, event, publishing, NOW)
+    with database.reading() as session:
+        variants = (PLAIN, Variant(hide_cancelled=True), Variant(for_google=True))
+        marks = {assemble(session, Selection(), HEADING, NOW, variant)[1] for variant in variants}
+    assert len(marks) == 1
 
 
 # ---------------------------------------------------------------- size and form

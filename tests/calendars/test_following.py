@@ -16,6 +16,8 @@ from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.models import CalendarSource, Event
 from events.config import Settings
 from events.db import Database
+from events.sandbox import OverLimits
+from events.web.event_form import filled
 from events.worker import Worker
 from tests.calendars.test_feeds import Subscriber
 from tests.conftest import Cast, running, signed_in
@@ -64,14 +66,23 @@ class Followed:
                 source.run_at = datetime.now(UTC)
         return self.upstream.inside(self.worker.follow_calendars)
 
+    def confirm(self, page: str) -> None:
+        """Ana has read the page and presses its button."""
+        seen = re.search(r'name="seen" value="(\w+)"', self.ana.get(page).text)
+        answer = self.ana.post(f"{page}/confirmation", data={"seen": seen[1] if seen else ""})
+        assert answer.status_code == 303, answer.text
+
     def start(self, *events: str) -> str:
         """Follows the calendar and takes it over; returns the page of the source."""
         self.says(*events)
         page = posted(self.ana, url=URL)
         self.work()
-        assert self.ana.post(f"{page}/confirmation").status_code == 303
+        self.confirm(page)
         self.work()
         return page
+
+    def waits(self, page: str) -> bool:
+        return 'name="seen"' in self.ana.get(page).text
 
     def source(self) -> CalendarSource:
         with self.database.reading() as session:
@@ -125,7 +136,7 @@ def test_nothing_is_taken_over_before_ana_has_seen_what_is_in_it(club: Followed,
     assert "1 entry could not be read" in shown and "Line " in shown
     assert "not more often" in shown, "why"
     assert "Saw club" in shown and "Saw club" not in ben.get("/events").text
-    club.ana.post(f"{page}/confirmation")
+    club.confirm(page)
     assert club.work() == 1
     assert "In step" in club.ana.get("/organize/imports").text
     events = Subscriber(ben, "/branches/alder.ics").events()
@@ -136,7 +147,7 @@ def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben:
     page = uploaded(club.ana, calendar(*FOUR))
     club.work()
     assert "4 of them new" in club.ana.get(page).text
-    club.ana.post(f"{page}/confirmation")
+    club.confirm(page)
     club.work()
     assert "Taken over" in club.ana.get("/organize/imports").text
     assert club.work() == 0 and len(Subscriber(ben, "/branches/alder.ics").events()) == 4
@@ -288,10 +299,74 @@ def test_a_calendar_more_than_half_gone_waits_for_a_person(club: Followed, ben: 
     assert "More than half" not in club.ana.get(page).text, "it was a mistake there"
     club.says(WEEKLY)
     club.work()
-    club.ana.post(f"{page}/confirmation")
+    club.confirm(page)
     club.work()
     assert ben.get("/branches/alder.ics").text.count("STATUS:CANCELLED") == 3
     assert "In step" in club.ana.get("/organize/imports").text
+
+
+def test_looking_again_before_deciding_takes_nothing_over(club: Followed) -> None:
+    club.says(*FOUR)
+    page = posted(club.ana, url=URL)
+    club.work()
+    assert club.ana.post(f"{page}/refresh").status_code == 303
+    club.work()
+    assert club.source().state == "previewed" and club.states() == {}
+
+
+def test_a_calendar_that_empties_bit_by_bit_waits_at_the_end(club: Followed) -> None:
+    club.start(*FOUR)
+    club.says(*FOUR[:2])
+    club.work()
+    club.says()
+    club.work()
+    assert club.source().state == "held" and list(club.states().values()).count("published") == 2
+
+
+def test_what_changed_since_ana_looked_is_not_confirmed_unseen(club: Followed) -> None:
+    page = club.start(*FOUR)
+    club.says(WEEKLY)
+    club.work()
+    seen = re.search(r'name="seen" value="(\w+)"', club.ana.get(page).text)
+    club.says()
+    club.work()
+    late = club.ana.post(f"{page}/confirmation", data={"seen": seen[1] if seen else ""})
+    assert late.status_code == 409 and "has changed since you looked at it" in late.text
+
+
+def test_an_answer_that_comes_while_the_worker_looks_is_not_lost(
+    club: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = club.start(*FOUR)
+    club.says(WEEKLY)
+    club.work()
+
+    def meanwhile(asked: Asked) -> Answer:
+        club.confirm(page)
+        return Answer(200, CALENDAR, calendar(WEEKLY, vevent("z", "New day", 9)))
+
+    club.upstream.answers["/club.ics"] = meanwhile
+    club.work()
+    assert club.source().state == "active" and list(club.states().values()).count("cancelled") == 3
+
+
+def test_a_reading_that_fails_after_the_answer_can_be_confirmed_again(
+    club: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = uploaded(club.ana, calendar(*FOUR))
+    club.work()
+    club.confirm(page)
+    with monkeypatch.context() as patched:
+        patched.setattr(following, "read", refuse)
+        club.work()
+    assert club.source().state == "previewed"
+    club.confirm(page)
+    club.work()
+    assert len(club.states()) == 4
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OverLimits()
 
 
 def test_an_empty_calendar_waits_for_a_person_however_small_it_was(club: Followed) -> None:
@@ -299,6 +374,50 @@ def test_an_empty_calendar_waits_for_a_person_however_small_it_was(club: Followe
     club.says()
     club.work()
     assert club.source().state == "held" and club.states() == {"a": "published"}
+
+
+def test_what_is_there_but_cannot_be_read_is_not_taken_for_gone(club: Followed, ben: TestClient) -> None:
+    page = club.start(*FOUR)
+    broken = FOUR[1].replace("DTSTART;TZID=America/Chicago", "DTSTART;TZID=Mars/Base")
+    secret = FOUR[2].replace("SUMMARY", "CLASS:PRIVATE\r\nSUMMARY")
+    club.says(FOUR[0], broken, secret, FOUR[3])
+    club.work()
+    assert club.states() == {"weekly": "published", "a": "published", "b": "cancelled", "c": "published"}
+    assert "Mars/Base" in club.ana.get(page).text and "marked as private" in club.ana.get(page).text
+    huge = "BEGIN:VEVENT\r\n" + "COMMENT:x\r\n" * 400 + FOUR[3].removeprefix("BEGIN:VEVENT\r\n")
+    club.says(FOUR[0], FOUR[1], huge)
+    club.work()
+    assert club.states()["c"] == "published", "what is too large to be read may be this"
+    club.says(FOUR[0], FOUR[1], "BEGIN:VEVENT\r\nSUMMARY:No UID\r\nDTSTART:2026\r\nEND:VEVENT\r\n")
+    club.work()
+    assert club.states()["c"] == "cancelled"
+
+
+def test_the_threshold_counts_what_still_takes_place(club: Followed) -> None:
+    club.start(*(vevent(f"e{number}", days=number) for number in range(12)))
+    club.says(*(vevent(f"e{number}", days=number) for number in range(6)))
+    club.work()
+    assert list(club.states().values()).count("cancelled") == 6, "half is not more than half"
+    club.says(*(vevent(f"e{number}", days=number) for number in range(2)))
+    club.work()
+    assert club.source().state == "held", "four of the six that were left"
+
+
+def test_a_fault_of_ours_with_one_calendar_holds_up_no_other(
+    club: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = club.start(*FOUR)
+
+    def fails(*_: object) -> None:
+        raise KeyError("ours")
+
+    club.says(*FOUR[:3])
+    with monkeypatch.context() as patched:
+        patched.setattr(following, "_reconcile", fails)
+        assert club.work() == 1
+    assert "Something went wrong on our side with this calendar." in club.ana.get(page).text
+    club.work()
+    assert club.source().error is None
 
 
 def test_dates_of_a_series_changed_there_change_here_and_come_back(club: Followed, ben: TestClient) -> None:
@@ -352,6 +471,53 @@ def test_what_ana_edited_here_is_never_overwritten_and_the_rest_keeps_in_step(
         assert edited == ["title", "cost"]
     shown = club.ana.get(f"/organize/events/{number}").text
     assert "Changed here: title and cost" in shown and "Club, diary" in shown
+
+
+def test_a_date_that_ana_cancelled_stays_cancelled_when_the_series_shifts_there(
+    club: Followed, publishing: Publishing
+) -> None:
+    club.start(*FOUR)
+    with club.database.writing() as session:
+        weekly = club.event(session, "weekly")
+        second = weekly.start + timedelta(weeks=1)
+        off = OverrideDraft(original_start=second, cancelled=True, reason="Ana is ill.")
+        store.change_date(session, weekly, off, publishing, datetime.now(UTC))
+    club.says(vevent("weekly", "Repair", 1 + 1 / 48, "RRULE:FREQ=WEEKLY;COUNT=8"), *FOUR[1:])
+    club.work()
+    with club.database.reading() as session:
+        weekly = club.event(session, "weekly")
+        [kept] = derived.tell(session, weekly).overrides
+        assert weekly.start == MONDAY + timedelta(days=1, minutes=30)
+        assert (kept.original_start, kept.reason) == (second + timedelta(minutes=30), "Ana is ill.")
+
+
+def test_the_event_form_changes_only_what_was_touched(club: Followed) -> None:
+    place = ("LOCATION:Hall\\n5 Far Road", "GEO:41.5;-87.5")
+    club.start(vevent("weekly", "Repair", 1, "RRULE:FREQ=WEEKLY;COUNT=8", *place), *FOUR[1:])
+    with club.database.reading() as session:
+        weekly = club.event(session, "weekly")
+        form = filled(weekly)
+    data = {name: list(form.all(name)) for name, _ in form.items()} | {"branch": "alder", "title": "Repairs!"}
+    assert club.ana.post(f"/organize/events/{weekly.id}", data=data).status_code == 303
+    with club.database.reading() as session:
+        weekly = club.event(session, "weekly")
+        assert (weekly.title, weekly.latitude) == ("Repairs!", 41.5) and "COUNT=8" in weekly.rrule
+        assert memory.edited(store.draft_of(derived.tell(session, weekly)), weekly.upstream) == ["title"]
+
+
+def test_an_event_that_went_to_another_branch_is_out_of_reach_of_the_old_one(
+    club: Followed, publishing: Publishing, cast: Cast
+) -> None:
+    club.start(*FOUR)
+    with club.database.writing() as session:
+        event = club.event(session, "a")
+        draft = store.draft_of(derived.tell(session, event))
+        store.revise(session, event, draft, [session.merge(cast.birch)], publishing, datetime.now(UTC))
+    club.says(WEEKLY, vevent("a", "Taken back", 1), *FOUR[2:])
+    club.work()
+    with club.database.reading() as session:
+        event = club.event(session, "a")
+        assert (event.title, event.branch_id) == ("Saw club", cast.birch.id)
 
 
 def test_an_event_that_ana_removed_here_does_not_come_back(club: Followed) -> None:
@@ -414,7 +580,7 @@ def test_a_worker_that_was_killed_between_looking_and_taking_over_goes_on(
     club.says(*FOUR)
     page = posted(club.ana, url=URL)
     club.work()
-    club.ana.post(f"{page}/confirmation")
+    club.confirm(page)
     now = datetime.now(UTC)
     with club.database.writing() as session:
         assert following.claim(session, now)  # and then nothing more was heard of it
@@ -443,7 +609,8 @@ def test_no_file_of_the_corpus_breaks_a_page_or_a_feed(club: Followed, ben: Test
         page = uploaded(club.ana, body, path.name)
         club.work()
         assert club.ana.get(page).status_code == 200, path.name
-        club.ana.post(f"{page}/confirmation")
+        if club.waits(page):
+            club.confirm(page)
         club.work()
         assert club.ana.get(page).status_code == 200, path.name
     assert ben.get("/events").status_code == 200

@@ -13,14 +13,14 @@ from events.calendars.drafts import EventDraft, OverrideDraft, VenueDraft
 from events.calendars.ics import Entry, Feed, calendar, vevent
 from events.calendars.ics_events import ImportedEvent
 from events.calendars.irregular import dates
-from events.calendars.parsing import read_calendar
+from events.calendars.parsing import Window, read_calendar
 from events.calendars.recurrence import starts
 from events.errors import Refusal, Unreadable
 
 FOLDER = Path(__file__).parent / "ics"
 TUESDAY = datetime(2026, 11, 10, 19, 0)
 WEEK, HOUR = timedelta(weeks=1), timedelta(hours=1)
-UNTIL = date(2027, 12, 31)
+WINDOW = Window(date(2026, 9, 1), date(2027, 12, 31))
 
 
 def read(name: str, default_timezone: str | None = None) -> tuple[dict[str, ImportedEvent], dict[int, str]]:
@@ -32,7 +32,7 @@ def read(name: str, default_timezone: str | None = None) -> tuple[dict[str, Impo
 def sorted_out(
     data: bytes, default_timezone: str | None = None
 ) -> tuple[dict[str, ImportedEvent], dict[int, str]]:
-    items = list(read_calendar(io.BytesIO(data), until=UNTIL, default_timezone=default_timezone))
+    items = list(read_calendar(io.BytesIO(data), window=WINDOW, default_timezone=default_timezone))
     events = {item.uid: item for item in items if isinstance(item, ImportedEvent)}
     refused = {item.row: str(item.reason) for item in items if isinstance(item, Refusal)}
     assert len(events) + len(refused) == len(items)
@@ -238,6 +238,27 @@ def test_extra_dates_become_single_events_related_to_the_first_with_their_own_ch
     assert notes(listed["listed"])[0].startswith("Calendar apps read this repetition differently")
 
 
+def test_a_changed_date_of_an_irregular_series_takes_from_it_what_it_does_not_say() -> None:
+    def change(*lines: str) -> bytes:
+        return entry(*lines, uid="odd").replace(
+            b"DTSTART:20261110T190000Z\r\nDTEND:20261110T200000Z\r\n", b""
+        )
+
+    events, refused = sorted_out(
+        in_calendar(
+            entry("RDATE:20261117T190000Z,20261124T190000Z,20261201T190000Z", uid="odd"),
+            change("RECURRENCE-ID:20261117T190000Z", "DESCRIPTION:Only a text"),
+            change("RECURRENCE-ID:20261124T190000Z", "DTSTART:20261125T210000Z"),
+            change("RECURRENCE-ID:20261201T190000Z", "DTSTART:20261202T210000Z", "DURATION:PT3H"),
+        )
+    )
+    assert not refused
+    _, text, later, longer = (event.draft for event in events.values())
+    assert (text.start, text.duration, text.description) == (datetime(2026, 11, 17, 19), HOUR, "Only a text")
+    assert (later.start, later.duration) == (datetime(2026, 11, 25, 21), HOUR)
+    assert (longer.start, longer.duration) == (datetime(2026, 12, 2, 21), 3 * HOUR)
+
+
 def test_a_series_keeps_its_rule_when_only_some_dates_are_extra() -> None:
     events, _ = read("series-taken-apart")
     series, single = (events[f"weekly-and-one-more{suffix}"] for suffix in ("", "#20261112T000000"))
@@ -250,6 +271,15 @@ def test_a_rule_that_apps_read_differently_becomes_its_dates() -> None:
     events, _ = read("series-taken-apart")
     accounts = [event.draft.start for uid, event in events.items() if uid.startswith("last-working-day")]
     assert accounts == [datetime(2026, 11, 30, 19), datetime(2027, 1, 29, 19), datetime(2027, 2, 26, 19)]
+
+
+def test_an_old_irregular_series_is_taken_apart_where_people_look_for_it() -> None:
+    text = entry("RRULE:FREQ=MONTHLY;BYDAY=1TU,3TU", uid="old").replace(b"2026", b"2009")
+    events, refused = sorted_out(in_calendar(text))
+    starts_ = [event.draft.start.date() for event in events.values()]
+    assert not refused and starts_[0].year == 2009
+    assert starts_[1] == date(2026, 9, 1) and starts_[-1] == date(2027, 12, 21)
+    assert len(starts_) == 33
 
 
 ODD_RULES = (
@@ -454,7 +484,7 @@ def test_memory_stays_flat_however_many_events_there_are() -> None:
         text = "DESCRIPTION:" + "word " * 200
         stream = io.BytesIO(in_calendar(*(entry(text, uid=f"uid-{n}") for n in range(number))))
         tracemalloc.start()
-        assert sum(isinstance(item, ImportedEvent) for item in read_calendar(stream, until=UNTIL)) == number
+        assert sum(isinstance(item, ImportedEvent) for item in read_calendar(stream, window=WINDOW)) == number
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 FEEDS = """
 import hashlib, sys
 from datetime import datetime
-from events.calendars.feeds import FeedCache, Heading, Note, Variant, finished
+from events.calendars.feeds import Heading, Note, Variant, finished
+from events.calendars.kept import FeedCache
 from events.calendars.queries import Selection
 from events.db import Database
 from events.places.geo import Distance, Point

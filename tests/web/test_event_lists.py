@@ -19,7 +19,8 @@ from events.branches.models import Branch, FormerSlug, Status
 from events.calendars import derived, lists, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
-from events.calendars.feeds import FeedCache, Finished, Heading, Note
+from events.calendars.feeds import Heading, Note
+from events.calendars.kept import FeedCache, Finished
 from events.calendars.models import Event
 from events.calendars.queries import EVERYTHING
 from events.db import Database

@@ -10,7 +10,8 @@ from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft
 from events.db import Database
-from tests.conftest import Cast
+from tests.calendars.test_feeds import weekly
+from tests.conftest import NOW, Cast
 
 PAGES = [
     "/",
@@ -151,3 +152,31 @@ def test_a_read_view_cannot_write(database: Database, ben: TestClient, cast: Cas
         session.get_one(Branch, cast.alder.id).name = "Changed"
         session.flush()
     assert "Changed" not in ben.get("/branches/alder").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/events?to=9999-12-31", "/events?from=0001-01-01", "/events.ics?to=9999-12-31", "/events.atom?to=9999-12-31",
+     "/events.csv?from=9999-12-31", "/calendar/2026/12?to=9999-12-31", "/subscribe?from=20261231"],
+)  # fmt: skip
+def test_days_beyond_what_calendars_know_are_said_to_be_none(ben: TestClient, cast: Cast, path: str) -> None:
+    answer = ben.get(path)
+    assert answer.status_code == 422 and "is not a date" in answer.text
+
+
+def test_a_date_of_an_event_that_nobody_can_mean(
+    ben: TestClient, ana: TestClient, database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        number = store.add(session, weekly(), [cast.alder], publishing, NOW).id
+    assert ben.get(f"/events/{number}?date=9999-12-31").status_code == 422
+    assert ana.get(f"/organize/events/{number}/dates/9999-12-31T23:59").status_code == 404
+    typed = {
+        "branch": "alder",
+        "title": "x",
+        "start_date": "9999-12-31",
+        "start_time": "19:00Z",
+        "end_time": "21:00",
+    }
+    answer = ana.post("/organize/events/new", data=typed)
+    assert answer.status_code == 422 and 'value="9999-12-31"' in answer.text

@@ -32,7 +32,10 @@ def _columns() -> None:
     )
     for column in columns:
         op.add_column("event", column)
-    op.create_index(op.f("ix_event_withdrawn_at"), "event", ["withdrawn_at"], unique=False)
+    some = sa.text("withdrawn_at IS NOT NULL")
+    op.create_index(
+        "ix_event_withdrawn_at", "event", ["withdrawn_at"], sqlite_where=some, postgresql_where=some
+    )
     columns = (
         sa.Column("cancelled_at", UTCDateTime(), nullable=True),
         sa.Column("left_out", sa.Boolean(), nullable=False, server_default=sa.false()),
@@ -50,6 +53,10 @@ def _columns() -> None:
     op.execute(
         "UPDATE override SET cancelled_at = (SELECT modified_at FROM event WHERE event.id = override.event_id)"
         " WHERE cancelled"
+    )
+    op.execute(
+        "UPDATE event SET source = 'file:' || (SELECT id FROM branch WHERE source = 'file:' || slug)"
+        " WHERE EXISTS (SELECT id FROM branch WHERE source = 'file:' || slug)"
     )
 
 
@@ -82,6 +89,7 @@ def _sources() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("branch_id", sa.Integer(), nullable=False),
         sa.Column("url", AutoString(), nullable=False),
+        sa.Column("key", AutoString(), nullable=True),
         sa.Column("name", AutoString(), nullable=False),
         sa.Column("state", AutoString(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
@@ -98,6 +106,7 @@ def _sources() -> None:
         sa.Column("leased_until", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["branch_id"], ["branch.id"], name=op.f("fk_calendar_source_branch_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calendar_source")),
+        sa.UniqueConstraint("key", name=op.f("uq_calendar_source_key")),
     )
     for name in ("branch_id", "run_at"):
         op.create_index(op.f(f"ix_calendar_source_{name}"), "calendar_source", [name], unique=False)
