@@ -58,6 +58,16 @@ class Engines:
             return f"sqlite:///{self._folder}/{self._number}.db"
         return self._created_database(f"test_{self._number}", "template1")
 
+    def drop(self, url: str) -> None:
+        """Of PostgreSQL: a thousand databases of 7 MB would reach the disk before they are removed together."""
+        if not url.startswith("postgresql"):
+            return
+        name = sa.make_url(url).database
+        engine = sa.create_engine(self._postgres_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        engine.dispose()
+
     def _copied_file(self, path: Path) -> str:
         template = self._folder / "template.db"
         if "sqlite" not in self._ready:
@@ -96,6 +106,7 @@ def database(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Datab
     database = Database(engines.fresh_url(request.param), size=4)
     yield database
     database.dispose()
+    engines.drop(database.url)
 
 
 @pytest.fixture
