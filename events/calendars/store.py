@@ -291,8 +291,11 @@ def _keep_dates(session: Session, event: Event, before: "_Series", old_exdates: 
     skipped = {counterpart(rule, event.start, before.start, at) for at in old_exdates} - {None}
     event.exdates = sorted({*event.exdates, *(at.isoformat() for at in skipped if at)})
     taken, moved = set(map(datetime.fromisoformat, event.exdates)), []
-    for override in sorted(_overrides(session, event), key=lambda one: one.original_start):
-        at = counterpart(rule, event.start, before.start, override.original_start)
+    found = [
+        (override, counterpart(rule, event.start, before.start, override.original_start))
+        for override in _overrides(session, event)
+    ]
+    for override, at in sorted(found, key=_those_that_stay_first):
         if before.all_day != event.all_day:
             override.start = override.end = None
         if at == override.original_start and at not in taken:
@@ -305,6 +308,12 @@ def _keep_dates(session: Session, event: Event, before: "_Series", old_exdates: 
     session.flush()  # what stood at these dates has to be gone first
     session.add_all(override for override in moved if override.differs)
     session.flush()
+
+
+def _those_that_stay_first(pair: tuple[Override, datetime | None]) -> tuple[bool, datetime]:
+    """Of two changed dates that become one, that of the day stays."""
+    override, at = pair
+    return at is None or at.date() != override.original_start.date(), override.original_start
 
 
 def _carried(override: Override, original_start: datetime) -> Override:

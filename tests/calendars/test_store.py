@@ -81,6 +81,18 @@ def test_dates_may_move_onto_each_others_places(make: Any) -> None:
     assert {at.day: change.reason for at, change in series.dates.items()} == {25: "1", 26: "2", 27: "3"}
 
 
+@pytest.mark.parametrize("hour", [19, 18])
+def test_of_two_changed_dates_that_become_one_that_of_the_day_stays(make: Any, hour: int) -> None:
+    """From Mondays and Wednesdays to Wednesdays and Fridays: Monday would go where Wednesday is."""
+    monday = datetime(2026, 11, 30, 19)
+    series = make(rrule="FREQ=WEEKLY;BYDAY=MO,WE", start=monday, end=monday + 2 * HOUR)
+    for at in (monday + WEEK, monday + WEEK + 2 * DAY):
+        series.change(at, title=f"{at:%A}")
+    start = datetime(2026, 12, 2, hour)
+    series.revise(rrule="FREQ=WEEKLY;BYDAY=WE,FR", start=start, end=start + 2 * HOUR)
+    assert {at: change.title for at, change in series.dates.items()} == {start + WEEK: "Wednesday"}
+
+
 def test_no_date_is_left_out_and_changed_at_once(make: Any) -> None:
     series = make(rrule="FREQ=WEEKLY;BYDAY=TU,WE", exdates=(FIRST + WEEK,))
     with pytest.raises(NotFound):
