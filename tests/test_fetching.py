@@ -459,7 +459,7 @@ def test_redirects_share_one_deadline(upstream: Upstream) -> None:
     upstream.answers["/"] = slowly
     with in_time(0.5):
         assert str(refusal(upstream, HERE, within_s=0.5)) == NOTHING_USABLE
-    assert len(upstream.asked) == 3
+    assert len(upstream.asked) <= 3, "with half a second each, there would have been four"
 
 
 def test_https_that_never_shakes_hands_ends_at_the_deadline(upstream: Upstream) -> None:

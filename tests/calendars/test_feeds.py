@@ -1,5 +1,6 @@
 """Feeds over a database: what subscribers get, and what moves when something changes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -14,10 +15,11 @@ from events.calendars import derived, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.feeds import PLAIN, Heading, Note, Variant, assemble, finished
-from events.calendars.kept import FeedCache
-from events.calendars.models import Event, Occurrence, Rendered
+from events.calendars.kept import FeedCache, Finished, current_revision
+from events.calendars.models import Departure, Event, Occurrence, Rendered
 from events.calendars.queries import Selection
 from events.db import Database
+from events.places.geo import Point
 from tests.conftest import NOW, Cast
 
 
@@ -555,3 +557,388 @@ def test_each_feed_has_a_colour_of_its_own_that_stays(ben: TestClient, tool_nigh
         == color("/branches/alder.ics?cancelled=hide")
     )
     assert color("/branches/alder.ics") != color("/branches/birch.ics")
+
+
+# ---------------------------------------------------------------- what the life of a feed forgets easily
+
+
+def fetched(ben: TestClient, path: str = "/branches/alder.ics") -> list[Any]:
+    return Subscriber(ben, path).events()
+
+
+def test_a_cancelled_date_is_told_for_its_30_days_whatever_else_changes_meanwhile(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    for day in (datetime(2026, 12, 1, 19), datetime(2027, 3, 2, 19)):
+        change(database, tool_night, publishing, OverrideDraft(original_start=day, cancelled=True))
+    for days, told in ((20, ["2026-12-01", "2027-03-02"]), (40, ["2027-03-02"])):
+        now = NOW + timedelta(days=days)
+        with database.writing() as session:
+            derived.save(session, session.get_one(Event, tool_night), publishing, now)
+        _, *dates = assembled(database, now)
+        assert [str(date["RECURRENCE-ID"].dt.date()) for date in dates] == told, days
+
+
+def test_the_worker_leaves_out_long_cancelled_dates_of_a_series_that_ends(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        event = store.add(session, weekly(rrule="FREQ=WEEKLY;COUNT=20"), [cast.alder], publishing, NOW)
+        number = event.id or 0
+    change(
+        database, number, publishing, OverrideDraft(original_start=datetime(2026, 12, 1, 19), cancelled=True)
+    )
+    with database.writing() as session:
+        assert derived.refresh(session, publishing, NOW + timedelta(days=29)) == 0
+        assert derived.refresh(session, publishing, NOW + timedelta(days=31)) == 1
+        assert derived.refresh(session, publishing, NOW + timedelta(days=33)) == 0
+
+
+def test_a_left_out_date_is_not_alive_again(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    change(
+        database,
+        tool_night,
+        publishing,
+        OverrideDraft(original_start=datetime(2026, 12, 8, 19), cancelled=True),
+    )
+    now = NOW + timedelta(days=40)
+    with database.writing() as session:
+        derived.refresh(session, publishing, now)
+    [series] = assembled(database, now)
+    assert b"20261208T190000" in series["EXDATE"].to_ical()
+
+
+def test_a_removed_series_is_told_as_one_that_is_off_without_its_changed_dates(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int
+) -> None:
+    change(database, tool_night, publishing, OverrideDraft(
+        original_start=datetime(2026, 12, 1, 19), start=datetime(2026, 12, 3, 18),
+    ))  # fmt: skip
+    assert len(fetched(ben)) == 2
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.delete(datetime.now(UTC))
+        derived.save(session, event, publishing, datetime.now(UTC))
+    [only] = fetched(ben)
+    assert str(only["STATUS"]) == "CANCELLED", "and no answer of before is given again"
+    with database.reading() as session:
+        assert session.exec(select(Occurrence)).all() == []
+
+
+def test_an_event_that_came_back_leaves_no_farewell_behind(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    revise(database, tool_night, publishing, [cast.birch], topics=("Garden",))
+    with database.reading() as session:
+        scopes = {row.scope.partition(":")[0] for row in session.exec(select(Departure))}
+        assert scopes == {"branch", "topic"}
+    revise(database, tool_night, publishing, [cast.alder], topics=("Repair", "Garden"))
+    with database.reading() as session:
+        assert {row.scope for row in session.exec(select(Departure))} == {f"branch:{cast.birch.id}"}
+
+
+def test_farewells_to_a_branch_are_shown_for_30_days_and_removed_after_60(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    with database.writing() as session:
+        store.revise(session, session.get_one(Event, tool_night), weekly(), [cast.birch], publishing, NOW)
+    alder = Selection(branches=("alder",))
+    for days, told in ((30, "CANCELLED"), (31, "CONFIRMED")):
+        with database.reading() as session:
+            body, _ = assemble(session, alder, HEADING, NOW + timedelta(days=days))
+        [only] = Calendar.from_ical(body).walk("VEVENT")
+        assert str(only["STATUS"]) == told, days
+    with database.writing() as session:
+        assert derived.forget_farewells(session, NOW + timedelta(days=59)) == 0
+        assert derived.forget_farewells(session, NOW + timedelta(days=61)) == 2
+        assert session.exec(select(Departure)).all() == []
+
+
+def test_a_farewell_has_a_higher_number_even_when_the_event_says_the_same(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    venue = {"name": "Hall 7", "address_1": "1 Long Street", "latitude": 41.9, "longitude": -87.7}
+    with database.writing() as session:
+        number = store.add(session, weekly(venue=venue), [cast.alder], publishing, NOW).id or 0
+    [before] = fetched(ben)
+    revise(database, number, publishing, [cast.birch], venue=venue)
+    [left], [there] = fetched(ben), fetched(ben, "/branches/birch.ics")
+    assert str(left["STATUS"]) == "CANCELLED"
+    assert int(left["SEQUENCE"]) == int(there["SEQUENCE"]) > int(before["SEQUENCE"])
+
+
+def test_a_farewell_is_for_the_feed_it_left_and_speaks_the_language_of_the_event(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    revise(database, tool_night, publishing, [cast.birch])
+    [left] = fetched(ben, "/es/branches/alder.ics")
+    assert str(left["SUMMARY"]) == "Moved: Tool night" and "Club Abedul" in str(left["DESCRIPTION"])
+    assert "This event has moved" not in str(left["DESCRIPTION"]), "our own words are the reader's"
+    for path in ("/events.ics?branch=alder&topic=repair", "/events.ics?branch=alder&near=41.92,-87.64"):
+        [only] = fetched(ben, path)
+        assert "subscribed" in str(only["SUMMARY"]), path
+
+
+def test_what_was_published_before_fingerprints_moves_on_once(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.fingerprint = ""
+        for hours in (1, 2):
+            derived.save(session, event, publishing, NOW + timedelta(hours=hours))
+            assert event.revision == 1
+
+
+def test_the_revision_never_says_that_it_moved_earlier_than_before(database: Database) -> None:
+    later = NOW + timedelta(hours=1)
+    with database.writing() as session:
+        for now in (later, NOW):
+            derived.move_revision(session, now)
+            session.flush()
+        assert current_revision(session) == (2, later)
+
+
+def test_a_farewell_stays_in_its_words_when_everything_is_rendered_again(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.delete(NOW)
+        derived.save(session, event, publishing, NOW)
+        said = {row.locale: row.ics for row in session.exec(select(Rendered))}
+        for row in session.exec(select(Rendered)):
+            row.made_for = "an older version"
+        session.flush()
+        assert derived.refresh(session, publishing, NOW) == 1
+        assert not derived.needs_refresh(session, publishing, NOW), "or the worker would never rest"
+        assert {row.locale: row.ics for row in session.exec(select(Rendered))} == said
+
+
+@pytest.mark.parametrize(("venue", "there"), [(None, True), ({"name": "Hall 7"}, False)])
+def test_an_event_is_found_where_its_branch_is_now_unless_it_has_a_place_of_its_own(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast, venue: Any, there: bool
+) -> None:
+    if venue:
+        venue = venue | {"latitude": 41.9, "longitude": -87.7}
+    with database.writing() as session:
+        store.add(session, weekly(venue=venue), [cast.alder], publishing, NOW)
+        alder = session.merge(cast.alder)
+        alder.stand_at(Point(40.42, -3.7))
+        alder.updated_at = NOW + timedelta(days=1)
+        session.flush()
+        derived.refresh(session, publishing, NOW + timedelta(days=1))
+    assert ("Tool night" in ben.get("/events.ics?near=40.42,-3.70").text) == there
+    assert ("Tool night" in ben.get("/events.ics?near=41.92,-87.64").text) != there
+
+
+def test_other_rules_of_time_or_another_address_make_everything_anew(
+    database: Database, publishing: Publishing, tool_night: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = replace(publishing, base_url="https://clubs.example.net", locales=("en",))
+    with database.writing() as session:
+        assert derived.needs_refresh(session, moved, NOW)
+        assert derived.refresh(session, moved, NOW) == 1
+        [only] = session.exec(select(Rendered)).all()
+        assert only.locale == "en" and "https://clubs.example.net/events/" in only.ics.replace("\r\n ", "")
+        assert not derived.needs_refresh(session, moved, NOW)
+        monkeypatch.setattr(derived, "rules_version", lambda: "2099z")
+        assert derived.needs_refresh(session, moved, NOW)
+
+
+# ---------------------------------------------------------------- what is kept, and what it says of itself
+
+
+def feed_at(
+    database: Database, cache: FeedCache, now: datetime = NOW, variant: Variant = PLAIN, locale: str = "en"
+) -> Finished:
+    with database.reading() as session:
+        return finished(session, cache, Selection(), replace(HEADING, locale=locale), now, variant)
+
+
+def test_each_variant_and_language_is_kept_for_itself(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    change(
+        database,
+        tool_night,
+        publishing,
+        OverrideDraft(original_start=datetime(2026, 12, 8, 19), cancelled=True),
+    )
+    cache = FeedCache()
+    wanted = [(variant, locale) for locale in ("en", "es")
+              for variant in (PLAIN, Variant(hide_cancelled=True), Variant(for_google=True))]  # fmt: skip
+    first = [feed_at(database, cache, NOW, *each) for each in wanted]
+    assert len({feed.etag for feed in first}) == 6
+    assert [feed_at(database, cache, NOW, *each) for each in wanted] == first
+
+
+def test_a_kept_feed_is_good_until_something_moves_or_the_day_is_over(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    cache = FeedCache()
+    first = feed_at(database, cache)
+    assert feed_at(database, cache, datetime(2026, 11, 23, 23, 59, tzinfo=UTC)) is first
+    next_day = feed_at(database, cache, datetime(2026, 11, 24, tzinfo=UTC))
+    assert next_day is not first and next_day.etag == first.etag
+    later = NOW + timedelta(hours=1)
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        store.revise(session, event, weekly(title="Saw night"), [cast.alder], publishing, later)
+    changed = feed_at(database, cache)
+    assert b"Saw night" in changed.body and changed.etag != first.etag
+    assert (first.modified_at, changed.modified_at) == (NOW, later), "Last-Modified is when it changed"
+
+
+def test_saving_what_is_the_same_leaves_every_kept_feed_good(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        before = current_revision(session)
+        derived.save(session, session.get_one(Event, tool_night), publishing, NOW + timedelta(minutes=1))
+        assert current_revision(session) == before
+
+
+def test_the_same_feed_is_packed_into_the_same_bytes_at_any_time(
+    database: Database, tool_night: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = feed_at(database, FeedCache())
+    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
+    again = feed_at(database, FeedCache())
+    assert again.zipped == first.zipped and again.zipped_etag == first.zipped_etag
+
+
+def test_the_cache_holds_no_more_bytes_than_it_may_and_lets_go_of_what_is_asked_for_least() -> None:
+    def feed(size: int) -> Finished:
+        return Finished(b"x" * size, b"", '"x"', "", NOW, 1, NOW + timedelta(days=1))
+
+    cache = FeedCache(most_bytes=300)
+    for key in ("a", "b", "a", "a", "b", "c"):
+        cache.put(key, feed(100))
+    assert all(cache.get(key, 1, NOW) for key in ("b", "c", "a")), "what was replaced does not count"
+    cache.put("d", feed(100))
+    assert [key for key in "abcd" if cache.get(key, 1, NOW)] == ["a", "c", "d"]
+    cache.put("large", feed(1000))
+    assert [key for key in ("a", "c", "d", "large") if cache.get(key, 1, NOW)] == ["large"]
+
+
+def test_every_zone_of_a_feed_is_defined(database: Database, publishing: Publishing, cast: Cast) -> None:
+    with database.writing() as session:
+        store.add(session, weekly(), [cast.alder], publishing, NOW)
+        store.add(session, weekly(timezone="Europe/Madrid"), [cast.birch], publishing, NOW)
+        body, _ = assemble(session, Selection(), HEADING, NOW)
+    zones = {str(zone["TZID"]) for zone in Calendar.from_ical(body).walk("VTIMEZONE")}
+    assert zones == {"America/Chicago", "Europe/Madrid"}
+
+
+def test_for_google_only_the_status_is_another_not_what_people_wrote(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    words = "The line STATUS:CANCELLED hides it."
+    with database.writing() as session:
+        event = store.add(session, weekly(description=words), [cast.alder], publishing, NOW)
+        event.cancel("Ill.", NOW)
+        derived.save(session, event, publishing, NOW)
+    [event] = assembled(database, NOW, Variant(for_google=True))
+    assert str(event["STATUS"]) == "CONFIRMED" and words in str(event["DESCRIPTION"])
+
+
+def test_a_capped_feed_is_the_same_all_day_and_counts_bytes(
+    database: Database, publishing: Publishing, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.calendars.feeds.LARGEST", 7000)
+    with database.writing() as session:
+        for title, start, end in (("Until yesterday", datetime(2026, 11, 10, 20), datetime(2026, 11, 22, 20)),
+                                  ("Tomorrow", datetime(2026, 11, 24, 6), datetime(2026, 11, 24, 7)),
+                                  ("Next week", datetime(2026, 12, 1, 6), datetime(2026, 12, 1, 7))):  # fmt: skip
+            draft = weekly(
+                title=title, description="Ñ🪚" * 600, rrule="", timezone="UTC", start=start, end=end
+            )
+            store.add(session, draft, [cast.alder], publishing, NOW)
+    midnight = datetime(2026, 11, 23, tzinfo=UTC)
+    bodies = {
+        feed_at(database, FeedCache(), midnight + timedelta(minutes=minutes)).body
+        for minutes in (1, 720, 1439)
+    }
+    [body] = bodies
+    assert [str(event["SUMMARY"]) for event in Calendar.from_ical(body).walk("VEVENT")] == ["Until yesterday"]
+
+
+def test_last_modified_moves_when_a_farewell_ends_and_with_the_month_of_the_note(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.delete(NOW)
+        derived.save(session, event, publishing, NOW)
+    days = {
+        days: feed_at(database, FeedCache(), NOW + timedelta(days=days)).modified_at
+        for days in (30, 31, 39, 80)
+    }
+    assert days == {
+        30: NOW,
+        31: datetime(2026, 12, 24, tzinfo=UTC),
+        39: datetime(2027, 1, 1, tzinfo=UTC),
+        80: datetime(2027, 2, 1, tzinfo=UTC),
+    }
+
+
+def test_the_window_ends_at_a_midnight_so_that_a_day_has_one_feed(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
+    day = datetime(2027, 1, 24, tzinfo=UTC)  # 60 days after 03:00 on 25 November
+    assert (
+        len({feed_at(database, FeedCache(), day + timedelta(hours=hours)).etag for hours in (0, 2, 4, 23)})
+        == 1
+    )
+    assert "Tool night" in statuses(database, day)
+    assert statuses(database, day + timedelta(days=1)) == {"Nothing yet": "CONFIRMED"}
+
+
+def test_a_feed_of_some_days_has_what_is_on_then(ben: TestClient, tool_night: int) -> None:
+    assert "Tool night" in ben.get("/events.ics?from=2026-12-01&to=2026-12-01").text
+    assert "Tool night" not in ben.get("/events.ics?from=2026-12-02&to=2026-12-07").text
+
+
+def test_what_was_postponed_and_then_removed_is_told_as_cancelled(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.postpone("The hall is flooded.", NOW)
+        derived.save(session, event, publishing, NOW)
+        event.delete(NOW)
+        derived.save(session, event, publishing, NOW)
+    assert statuses(database, NOW) == {"Cancelled: Tool night": "CANCELLED"}
+
+
+def test_a_feed_for_google_or_without_what_is_cancelled_has_an_address_of_its_own(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int
+) -> None:
+    change(
+        database,
+        tool_night,
+        publishing,
+        OverrideDraft(original_start=datetime(2026, 12, 8, 19), cancelled=True),
+    )
+    for path in ("/events.ics", "/es/branches/alder.ics"):
+        for query, told in (("", ["CONFIRMED", "CANCELLED"]), ("?client=google", ["CONFIRMED"] * 2),
+                            ("?cancelled=hide", ["CONFIRMED"])):  # fmt: skip
+            text = ben.get(path + query).text.replace("\r\n ", "")
+            [source] = [line for line in text.splitlines() if line.startswith("SOURCE")]
+            assert source.endswith(f"{path}{query}")
+            assert [str(event["STATUS"]) for event in Calendar.from_ical(text).walk("VEVENT")] == told
+
+
+def test_an_event_is_where_its_owner_is_whoever_helps(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        store.add(session, weekly(), [cast.birch, cast.alder], publishing, NOW)
+    [event] = fetched(ben)
+    assert str(event["LOCATION"]).startswith("Club Abedul\n")
+    assert "Held by Club Abedul and Alder Club" in str(event["DESCRIPTION"])

@@ -10,16 +10,19 @@ import pytest
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
-from events.calendars import derived, following, memory, store
+from events.calendars import derived, following, memory, reading, sources, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
+from events.calendars.ics_events import ImportedEvent
 from events.calendars.models import CalendarSource, Event
+from events.calendars.parsing import Window
 from events.config import Settings
 from events.db import Database
+from events.errors import Unreadable
 from events.sandbox import OverLimits
 from events.web.event_form import filled
 from events.worker import Worker
-from tests.calendars.test_feeds import Subscriber
+from tests.calendars.test_feeds import Subscriber, weekly
 from tests.conftest import Cast, running, signed_in
 from tests.namespace import ADDRESS, Answer, Asked, Upstream, public_upstream
 
@@ -616,3 +619,132 @@ def test_no_file_of_the_corpus_breaks_a_page_or_a_feed(club: Followed, ben: Test
     assert ben.get("/events").status_code == 200
     assert ben.get("/es/branches/alder").status_code == 200
     assert len(Subscriber(ben, "/branches/alder.ics").events()) > 20
+
+
+# ---------------------------------------------------------------- what is easily forgotten
+
+
+def test_half_of_a_calendar_may_go_and_what_is_over_does_not_count(club: Followed) -> None:
+    over = [vevent(f"over{number}", "Long ago", -40 - number) for number in range(6)]
+    others = (FOUR[3], vevent("d", "Plane day", 4), vevent("e", "Oil day", 5))
+    club.start(*FOUR[:3], *others, *over)
+    club.says(*others)
+    club.work()
+    wanted = dict.fromkeys(("weekly", "a", "b"), "cancelled") | dict.fromkeys(("c", "d", "e"), "published")
+    assert club.states() == wanted | dict.fromkeys((f"over{number}" for number in range(6)), "published")
+
+
+def test_what_is_over_hides_nothing_of_what_has_gone(club: Followed) -> None:
+    over = [vevent(f"over{number}", "Long ago", -40 - number) for number in range(6)]
+    club.start(*FOUR, *over)
+    club.says(WEEKLY, *over)
+    club.work()
+    assert club.source().state == "held", "three of the four to come"
+
+
+def test_a_calendar_is_asked_for_with_the_day_that_it_named_and_a_new_one_without(club: Followed) -> None:
+    named = {"ETag": '"one"', "Last-Modified": "Mon, 23 Nov 2026 12:00:00 GMT"}
+    club.says(*FOUR, **named)
+    page = posted(club.ana, url=URL)
+    club.work()
+    club.confirm(page)
+    club.work()
+    for _ in range(2):
+        club.work()
+    validators = [
+        (asked.headers["If-None-Match"], asked.headers["If-Modified-Since"]) for asked in club.upstream.asked
+    ]
+    assert validators == [(None, None), (None, None), ('"one"', "Mon, 23 Nov 2026 12:00:00 GMT")]
+
+
+def test_nothing_is_taken_over_again_after_a_failure_or_when_only_stamps_differ(club: Followed) -> None:
+    club.start(*FOUR)
+    before = club.source()
+    assert before.body is None, "what was taken over is kept in the events alone"
+    club.upstream.answers["/club.ics"] = Answer(503, {}, b"")
+    club.work()
+    stamped = [event.replace("DTSTAMP:20", "DTSTAMP:19") for event in FOUR]
+    body = calendar(*stamped).replace(b"VERSION", b"X-PUBLISHED-TTL:PT1H\r\nVERSION")
+    club.upstream.answers["/club.ics"] = Answer(200, CALENDAR, body)
+    club.work()
+    after = club.source()
+    assert (after.changed_at, after.checksum, after.failures) == (before.changed_at, before.checksum, 0)
+
+
+def test_what_is_taken_over_is_what_ana_has_seen(club: Followed) -> None:
+    club.says(*FOUR)
+    page = posted(club.ana, url=URL)
+    club.work()
+    club.says(vevent("other", "Something else"))
+    club.confirm(page)
+    club.work()
+    assert set(club.states()) == {"weekly", "a", "b", "c"}
+
+
+def test_a_file_takes_nothing_away(club: Followed, publishing: Publishing, cast: Cast) -> None:
+    club.start(*FOUR)
+    with club.database.writing() as session:
+        store.add(session, weekly(), [cast.alder], publishing, datetime.now(UTC))
+    for events in (FOUR[:3], FOUR[:1]):
+        page = uploaded(club.ana, calendar(*events))
+        club.work()
+        club.confirm(page)
+        club.work()
+    with club.database.reading() as session:
+        assert {event.state for event in session.exec(select(Event))} == {"published"}
+        assert len(session.exec(select(Event)).all()) == 8, (
+            "four followed, three from files, one written here"
+        )
+
+
+def test_two_branches_follow_one_calendar_each_for_itself(club: Followed, cy: TestClient) -> None:
+    club.start(*FOUR)
+    page = str(cy.post("/organize/imports", data={"branch": "birch", "url": URL}).headers["location"])
+    club.work()
+    seen = re.search(r'name="seen" value="(\w+)"', cy.get(page).text)
+    cy.post(f"{page}/confirmation", data={"seen": seen[1] if seen else ""})
+    club.work()
+    with club.database.reading() as session:
+        events = session.exec(select(Event).where(col(Event.source_uid) == "a")).all()
+        assert len({(event.branch_id, event.source, event.uid) for event in events}) == 2
+        for event in events:
+            source = sources.followed_by(session, event)
+            assert source is not None and source.branch_id == event.branch_id
+
+
+def test_there_is_nothing_to_confirm_twice(club: Followed) -> None:
+    page = club.start(*FOUR)
+    assert club.ana.post(f"{page}/confirmation").status_code == 409
+    assert club.source().state == "active"
+
+
+def test_uploads_are_forgotten_after_a_month_and_followed_calendars_are_not(
+    database: Database, cast: Cast
+) -> None:
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        sources.follow(session, cast.alder, "https://example.org/x.ics", now - timedelta(days=100))
+        for days in (31, 29):
+            sources.upload(session, cast.alder, f"{days}.ics", b"x", now - timedelta(days=days))
+        sources.forget_uploads(session, now)
+        names = {source.name for source in session.exec(select(CalendarSource))}
+        assert names == {"https://example.org/x.ics", "29.ics"}
+
+
+def test_what_a_reader_hands_back_is_all_that_was_read_and_no_more_than_2_mb() -> None:
+    odd = vevent("odd", "Choir", 0, "RRULE:FREQ=MONTHLY;BYDAY=1TU,3TU")
+    window = Window(MONDAY.date(), (MONDAY + timedelta(days=100)).date())
+    data = calendar(odd)
+    found = reading.read(data, window=window, default_timezone="UTC", default_language="en")
+    first, *others = [item for item in found.items if isinstance(item, ImportedEvent)]
+    assert found.name == "Club, diary" and first.notes
+    assert {item.related for item in others} == {"odd"}
+    with pytest.raises(Unreadable, match="larger than 2 MB"):
+        reading.read(data + b" " * 2_000_000, window=window, default_timezone="UTC", default_language="en")
+
+
+@pytest.mark.parametrize(
+    "path", ["/organize/imports/٣", "/organize/imports/99999999999999999999", "/organize/imports/x"]
+)
+def test_an_address_that_is_no_number_is_no_calendar(ana: TestClient, path: str) -> None:
+    assert ana.get(path).status_code == 404

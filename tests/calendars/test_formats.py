@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
@@ -14,6 +15,7 @@ from events.branches.models import Branch
 from events.calendars import content, formats, json_ld
 from events.calendars.content import Publishing, Said, Told
 from events.calendars.feeds import Heading, Note
+from events.calendars.ics import vevent
 from events.calendars.models import Event, Override, State, Topic
 from events.language import language
 from events.places.geo import Point
@@ -366,3 +368,147 @@ def test_of_a_confidential_branch_nothing_but_the_town_is_in_any_form() -> None:
 def test_a_uid_from_elsewhere_becomes_a_urn_that_stays() -> None:
     assert formats.urn("abc@example.org") == formats.urn("abc@example.org") != formats.urn("abd@example.org")
     assert formats.urn("abc@example.org").startswith("urn:uuid:")
+
+
+# ---------------------------------------------------------------- as VEVENTs
+
+
+def entries(one: Told, spoken: Any = ENGLISH) -> list[Any]:
+    return content.entries(one, PUBLISHING, spoken)
+
+
+def test_a_date_at_another_place_has_no_coordinates_of_the_usual_one() -> None:
+    places: tuple[dict[str, Any], ...] = (
+        {"venue_name": "Park"},
+        {"venue_name": "", "venue_address": "1 Green Lane"},
+    )
+    for elsewhere in places:
+        park = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), **elsewhere)
+        usual, there = entries(weekly(park))
+        assert (usual.location.split("\n")[0], usual.latitude) == ("Alder Club", 41.9227)
+        assert (there.location, there.latitude, there.longitude) == (
+            str(content.place(weekly(park), park)),
+            None,
+            None,
+        )
+        assert "geo" not in data(content.said_on(weekly(park), park.original_start))["location"]
+
+
+def test_a_date_that_was_off_before_the_whole_was_keeps_its_own_reason() -> None:
+    off = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), cancelled=True, reason="No heating.")
+    one = weekly(off, state=State.CANCELLED, cancelled_reason="We have no room any more.")
+    whole, date = (entry.description.split("\n")[0] for entry in entries(one))
+    assert (whole, date) == ("We have no room any more.", "No heating.")
+
+
+def test_what_is_off_has_not_moved() -> None:
+    off = Override(
+        event_id=7, original_start=datetime(2026, 12, 1, 19), start=datetime(2026, 12, 2, 19), cancelled=True
+    )
+    _, date = entries(weekly(off))
+    assert "Moved" not in date.description and date.status == "CANCELLED"
+    shown_off = content.said_on(weekly(off), off.original_start)
+    assert "previousStartDate" not in data(shown_off) and rows(shown_off)[0]["status"] == "cancelled"
+
+
+def test_a_changed_date_has_the_stamps_of_its_own_changes() -> None:
+    own = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), title="In the park", revision=101,
+                   created_at=MADE, modified_at=MADE)  # fmt: skip
+    whole, date = entries(weekly(own, revision=3))
+    assert (whole.sequence, whole.modified_at) == (3, CHANGED)
+    assert (date.sequence, date.modified_at) == (101, MADE)
+
+
+def test_a_part_of_a_series_is_related_to_the_series() -> None:
+    [entry] = entries(told(related_uid="a" * 32))
+    assert entry.related_to == "a" * 32
+    assert "RELATED-TO" in vevent(entry) and "a" * 32 in vevent(entry)
+
+
+def test_hidden_dates_become_exclusions_and_a_series_that_is_off_nothing() -> None:
+    off = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), cancelled=True)
+    move = Override(event_id=7, original_start=datetime(2026, 12, 8, 19), start=datetime(2026, 12, 9, 19))
+    one = weekly(off, move, exdates=["2026-12-15T19:00:00"])
+    whole, date = content.entries_without_cancelled(entries(one))
+    assert whole.exdates == (datetime(2026, 12, 15, 19), off.original_start)
+    assert date.recurrence_id == move.original_start
+    for state in (State.CANCELLED, State.POSTPONED):
+        assert content.entries_without_cancelled(entries(weekly(off, state=state))) == []
+
+
+def test_a_title_says_that_it_is_off_in_the_language_of_the_event() -> None:
+    [entry] = entries(told(state=State.CANCELLED, language="es"))
+    assert entry.summary == "Cancelado: Tool night"
+    [entry] = entries(told(state=State.CANCELLED, language="xx"), SPANISH)
+    assert entry.summary == "Cancelled: Tool night"
+
+
+def test_an_event_in_person_has_no_link_to_join() -> None:
+    one = told(attendance="in-person", online_url="https://meet.example.org/x")
+    [entry] = entries(one)
+    assert entry.conference_url == "" and rows(shown(one))[0]["online_url"] == ""
+
+
+# ---------------------------------------------------------------- small print
+
+
+def test_a_feed_was_updated_when_its_newest_entry_was() -> None:
+    older = told(id=8, uid="1" * 32, modified_at=MADE)
+    for events in ((shown(older), shown(told())), (shown(told()), shown(older))):
+        assert of(atom(*events), "updated") == "2026-11-20T09:30:00Z"
+
+
+def test_the_note_of_a_closed_branch_is_one_entry_in_all_its_words() -> None:
+    def id_of(title: str, source: str) -> str:
+        return of(atom(heading=replace(HEADING, source=source, closed=Note(title, url=PAGE))), "entry/id")
+
+    source = "https://clubs.example.org/branches/cedar.atom"
+    assert id_of("Cedar has closed", source) == id_of("Cedar Club has closed", source)
+    assert id_of("Cedar has closed", source) != id_of("Cedar has closed", source.replace("cedar", "elm"))
+
+
+def test_an_hour_that_comes_twice_is_the_first_one() -> None:
+    night = shown(told(start=datetime(2026, 11, 1, 1, 30), end=datetime(2026, 11, 1, 3)))
+    [row] = rows(night)
+    assert (row["start"], row["end"]) == ("2026-11-01T01:30:00-05:00", "2026-11-01T03:00:00-06:00")
+
+
+def test_all_who_hold_an_event_are_named() -> None:
+    one = told()
+    both = replace(one, hosts=[one.owner, branch("birch", "Club Abedul", None)])
+    [entry] = atom(shown(both)).findall(ENTRY)
+    assert [name.text for name in entry.iter(f"{{{formats.ATOM}}}name")] == ["Alder Club", "Club Abedul"]
+    assert [host["name"] for host in data(shown(both))["organizer"]] == ["Alder Club", "Club Abedul"]
+    assert rows(shown(both))[0]["branches"] == "Alder Club; Club Abedul"
+
+
+def test_a_record_says_from_when_a_date_was_moved() -> None:
+    move = Override(event_id=7, original_start=datetime(2026, 11, 24, 19), start=datetime(2026, 11, 26, 18))
+    assert (
+        json_feed(shown(weekly(move)))["items"][0]["_branchline"]["moved_from"] == "2026-11-24T19:00:00-06:00"
+    )
+    assert json_feed(shown(weekly()))["items"][0]["_branchline"]["moved_from"] is None
+
+
+def test_a_schedule_leaves_out_the_dates_that_are_off_or_moved() -> None:
+    off = Override(event_id=7, original_start=datetime(2026, 12, 8, 19), cancelled=True)
+    move = Override(event_id=7, original_start=datetime(2026, 12, 15, 19), start=datetime(2026, 12, 16, 19))
+    other = Override(event_id=7, original_start=datetime(2026, 12, 22, 19), title="In the park")
+    one = weekly(move, off, other, exdates=["2026-12-29T19:00:00"])
+    schedule = data(shown(one))["superEvent"]["eventSchedule"]
+    assert schedule["exceptDate"] == ["2026-12-08", "2026-12-15", "2026-12-29"]
+
+
+def test_a_series_that_is_off_has_no_schedule() -> None:
+    assert "superEvent" not in data(shown(weekly(state=State.CANCELLED)))
+
+
+def test_the_schedule_of_an_all_day_series_has_days_and_no_hours() -> None:
+    camp = weekly(start=datetime(2026, 11, 24), end=datetime(2026, 11, 26), all_day=True)
+    schedule = data(shown(camp))["superEvent"]["eventSchedule"]
+    assert schedule["duration"] == "P2D" and "startTime" not in schedule
+
+
+def test_line_ends_of_javascript_are_escaped_in_a_script() -> None:
+    script = json_ld.script(shown(told(title="a\u2028b\u2029c")), PAGE, PUBLISHING, ENGLISH)
+    assert not {"\u2028", "\u2029"} & set(script) and json.loads(script)["name"] == "a\u2028b\u2029c"

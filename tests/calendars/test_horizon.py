@@ -115,3 +115,29 @@ def test_a_night_over_a_clock_change_is_as_long_as_the_wall_clock_says(
         odd = {f"{row.start:%m-%d}": row.ends_at - row.starts_at for row in rows
                if row.ends_at - row.starts_at != timedelta(hours=8)}  # fmt: skip
         assert odd == {"03-13": timedelta(hours=7), "11-06": timedelta(hours=9)}
+
+
+def test_a_series_begins_with_the_earliest_of_its_dates_also_one_that_was_moved(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    early = datetime(2026, 11, 20, 19)
+    with database.writing() as session:
+        event = store.add(session, weekly(), [cast.alder], publishing, NOW)
+        change = OverrideDraft(
+            original_start=datetime(2026, 11, 24, 19), start=early, end=early + timedelta(hours=2)
+        )
+        store.change_date(session, event, change, publishing, NOW)
+        assert event.begins_at == datetime(2026, 11, 21, 1, tzinfo=UTC)
+
+
+def test_a_date_that_is_left_out_is_none_and_a_withdrawn_event_has_none(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    with database.writing() as session:
+        left_out = datetime(2026, 12, 1, 19)
+        event = store.add(session, weekly(exdates=(left_out,)), [cast.alder], publishing, NOW)
+        starts = {row.original_start for row in session.exec(select(Occurrence))}
+        assert left_out not in starts and left_out + timedelta(weeks=1) in starts
+        event.unpublish()
+        derived.save(session, event, publishing, NOW)
+        assert session.exec(select(Occurrence)).all() == []

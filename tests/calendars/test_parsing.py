@@ -15,6 +15,7 @@ from events.calendars.ics_events import ImportedEvent
 from events.calendars.irregular import dates
 from events.calendars.parsing import Window, read_calendar
 from events.calendars.recurrence import starts
+from events.calendars.timezones import to_utc
 from events.errors import Refusal, Unreadable
 
 FOLDER = Path(__file__).parent / "ics"
@@ -299,6 +300,8 @@ ODD_RULES = (
     "FREQ=DAILY;INTERVAL=4;BYMONTH=1,7;COUNT=9",
     "FREQ=DAILY;BYMONTHDAY=30;BYMONTH=2",
     "FREQ=MONTHLY;BYDAY=1TU,3TU;UNTIL=20270401T000000",
+    "FREQ=MONTHLY;BYDAY=FR;BYSETPOS=5",
+    "FREQ=MONTHLY;BYDAY=FR;BYSETPOS=-5,1",
 )  # fmt: skip
 
 
@@ -559,3 +562,74 @@ def test_what_is_written_is_read_back() -> None:
     )
     dates = list(starts(event.draft.rule, event.draft.start, event.draft.exdates))
     assert dates[-1] == datetime(2027, 6, 8, 19)
+
+
+# ---------------------------------------------------------------- series that are taken apart
+
+
+def taken_apart(*lines: str) -> tuple[dict[str, ImportedEvent], dict[int, str]]:
+    """Of a weekly meeting on Tuesdays at seven in Madrid, with these lines."""
+    start = () if lines[0].startswith("DTSTART") else ("DTSTART;TZID=Europe/Madrid:20261110T190000",)
+    return sorted_out("\r\n".join((
+        "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//y//EN", "BEGIN:VEVENT", "UID:odd", *start, "DURATION:PT2H",
+        "SUMMARY:Choir", *lines, "END:VEVENT", "END:VCALENDAR", "",
+    )).encode())  # fmt: skip
+
+
+WEEKLY = "RRULE:FREQ=WEEKLY;COUNT=4"
+
+
+def test_an_extra_date_that_is_named_twice_or_left_out_again_is_there_once_or_not_at_all() -> None:
+    events, refused = taken_apart(
+        WEEKLY,
+        "RDATE;TZID=Europe/Madrid:20261112T190000,20261112T190000,20261113T190000",
+        "EXDATE;TZID=Europe/Madrid:20261113T190000",
+    )
+    assert list(events) == ["odd", "odd#20261112T190000"] and not refused
+
+
+def test_of_too_many_extra_dates_the_first_hundred_come_in_and_it_is_told() -> None:
+    days = (TUESDAY + timedelta(days=day, hours=1) for day in range(120))
+    events, _ = taken_apart(
+        WEEKLY, "RDATE;TZID=Europe/Madrid:" + ",".join(f"{day:%Y%m%dT%H%M%S}" for day in days)
+    )
+    assert len(events) == 101
+    assert notes(events["odd"]) == ["It has more than 100 extra dates. The first ones are taken over."]
+
+
+def test_extra_dates_in_utc_are_at_that_moment() -> None:
+    events, _ = taken_apart("DTSTART:20261110T180000Z", "RDATE:20270610T180000Z,20270611T180000Z")
+    starts = {to_utc(event.draft.start, event.draft.timezone).isoformat() for event in events.values()}
+    assert starts == {f"{day}T18:00:00+00:00" for day in ("2026-11-10", "2027-06-10", "2027-06-11")}
+
+
+def test_changes_of_regular_dates_stay_with_the_series_and_those_of_extra_dates_with_these() -> None:
+    change = ("END:VEVENT", "BEGIN:VEVENT", "UID:odd", "DURATION:PT1H")
+    events, _ = taken_apart(
+        WEEKLY, "RDATE;TZID=Europe/Madrid:20261112T190000",
+        *change, "RECURRENCE-ID;TZID=Europe/Madrid:20261117T190000", "DTSTART;TZID=Europe/Madrid:20261118T200000",
+        "SUMMARY:On Wednesday",
+        *change, "RECURRENCE-ID;TZID=Europe/Madrid:20261112T190000", "DTSTART;TZID=Europe/Madrid:20261112T210000",
+        "SUMMARY:Late",
+    )  # fmt: skip
+    [regular] = events["odd"].draft.overrides
+    assert (regular.original_start, regular.title) == (datetime(2026, 11, 17, 19), "On Wednesday")
+    extra = events["odd#20261112T190000"].draft
+    assert (extra.start, extra.title, extra.overrides) == (datetime(2026, 11, 12, 21), "Late", ())
+
+
+def test_of_too_many_dates_of_a_rule_the_first_hundred_come_in_and_it_is_told_until_when() -> None:
+    events, _ = taken_apart("RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYMONTH=1,2,3,4,5,6,11,12")
+    assert len(events) == 100
+    last = max(event.draft.start for event in events.values())
+    assert notes(events["odd"])[1] == f"Only the dates until {last:%Y-%m-%d} were taken over."
+
+
+def test_several_rules_are_all_followed() -> None:
+    events, _ = taken_apart(
+        "RRULE:FREQ=WEEKLY;COUNT=2;BYDAY=TU",
+        "RRULE:FREQ=WEEKLY;COUNT=2;BYDAY=TH",
+        "EXDATE;TZID=Europe/Madrid:20261117T190000",
+    )
+    days = sorted(event.draft.start.day for event in events.values())
+    assert days == [10, 12, 19]

@@ -117,3 +117,78 @@ def test_counts_of_two_processes_add_up_and_old_ones_go(database: Database, cast
         polls.forget_past(session, NOW)
         [row] = session.exec(select(PollCount)).all()
         assert (row.day, row.polls) == (NOW.date(), 2)
+
+
+@pytest.mark.parametrize(
+    ("agent", "family"),
+    [
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "Google"),
+        ("Microsoft Outlook 16.0 (Mac OS X/14.5)", "Outlook"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Safari/605.1.15", "a browser"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) CriOS/130.0 Safari/604.1", "a browser"),
+    ],
+)
+def test_who_says_several_names_is_known_by_the_most_telling_one(agent: str, family: str) -> None:
+    assert family_of(agent) == family
+
+
+def test_a_look_at_the_head_is_one_poll(
+    app: Starlette, database: Database, ben: TestClient, cast: Cast
+) -> None:
+    tag = ben.head("/branches/alder.ics", headers={"User-Agent": APPLE}).headers["etag"]
+    ben.head("/branches/alder.ics", headers={"User-Agent": APPLE, "If-None-Match": tag})
+    flush(app, database)
+    with database.reading() as session:
+        [row] = session.exec(select(PollCount)).all()
+        assert (row.family, row.polls, row.unchanged) == ("Apple", 2, 1)
+
+
+def test_health_is_that_of_one_branch_over_seven_days_and_newest_since_yesterday(
+    database: Database, cast: Cast
+) -> None:
+    alder, birch = cast.alder.id or 0, cast.birch.id or 0
+    with database.writing() as session:
+        for branch, days, family, revision, asked, unchanged in (
+            (alder, 0, "Apple", "new", 2, 1),
+            (alder, 1, "Apple", "old", 2, 2),
+            (alder, 6, "Apple", "new", 10, 10),
+            (alder, 7, "Apple", "new", 100, 0),
+            (birch, 0, "Apple", "new", 50, 0),
+            (alder, 3, "Google", "new", 3, 0),
+        ):
+            day = NOW.date() - timedelta(days=days)
+            session.add(PollCount(branch_id=branch, day=day, family=family, revision=revision, polls=asked,
+                                  unchanged=unchanged))  # fmt: skip
+        session.flush()
+        apple, google = polls.health(session, alder, "new", NOW)
+    assert (apple.family, apple.a_day, apple.unchanged, apple.current) == ("Apple", 2, 13 / 14, 0.5)
+    assert (google.family, google.a_day, google.current) == ("Google", 0.75, None)
+    assert google.last_day == NOW.date() - timedelta(days=3)
+
+
+def test_what_is_counted_is_bounded_and_what_is_known_goes_on(
+    database: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PollCounter, "MOST", 2)
+    counter = PollCounter()
+    for mark in ("a", "b", "c", "a"):
+        counter.count(Poll(cast.alder.id or 0, NOW.date(), "Apple", mark), unchanged=True)
+    assert counter.flush(database) == 3
+    with database.reading() as session:
+        rows = {(row.revision, row.polls, row.unchanged) for row in session.exec(select(PollCount))}
+        assert rows == {("a", 2, 2), ("b", 1, 1)}
+
+
+def test_what_could_not_be_written_is_kept_with_what_was_unchanged(
+    database: Database, engines: Engines, cast: Cast
+) -> None:
+    counter = PollCounter()
+    counter.count(Poll(cast.alder.id or 0, NOW.date(), "Apple", "x"), unchanged=True)
+    nowhere = Database(engines.blank_url("sqlite"))
+    with pytest.raises(sa.exc.OperationalError):
+        counter.flush(nowhere)
+    nowhere.dispose()
+    counter.flush(database)
+    with database.reading() as session:
+        [row] = session.exec(select(PollCount)).all()
+        assert (row.polls, row.unchanged) == (1, 1)

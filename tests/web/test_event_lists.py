@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,7 +22,7 @@ from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.feeds import Heading, Note
 from events.calendars.kept import FeedCache, Finished
 from events.calendars.models import Event
-from events.calendars.queries import EVERYTHING
+from events.calendars.queries import EVERYTHING, Selection
 from events.db import Database
 from tests.calendars.test_feeds import weekly
 from tests.conftest import Cast
@@ -381,3 +381,38 @@ def test_the_page_of_a_date_says_what_that_date_says(
     assert found["url"].endswith(f"/events/{tool_night}?date=2043-12-01")
     usual = data_of(ben.get(f"/es/events/{tool_night}").text)
     assert usual["location"]["name"] == "Alder Club" and usual["name"] == "Tool night"
+
+
+def test_a_list_that_hides_what_is_cancelled_is_kept_for_itself(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    with database.writing() as session:
+        event = session.get_one(Event, tool_night)
+        event.cancel("Too few people.", THEN)
+        derived.save(session, event, publishing, THEN)
+    cache = FeedCache()
+
+    def size(hide: bool) -> int:
+        with database.reading() as session:
+            feed = lists.finished(session, cache, lists.FORMATS["json"], EVERYTHING, HEADING, publishing, THEN,
+                                  hide_cancelled=hide)  # fmt: skip
+            return len(json.loads(feed.body)["items"])
+
+    assert [size(False), size(True), size(False)] == [1, 0, 1]
+
+
+def test_a_list_since_a_day_that_is_past_changes_with_its_events_alone(
+    database: Database, publishing: Publishing, cast: Cast
+) -> None:
+    added(database, publishing, cast.alder, **ONCE)
+    since = Selection(first=date(2043, 11, 20))
+    moments = set()
+    for hours in (0, 24, 48):  # the event is over on the second day
+        now = THEN + timedelta(hours=hours)
+        with database.reading() as session:
+            feed = lists.finished(
+                session, FeedCache(), lists.FORMATS["json"], since, HEADING, publishing, now
+            )
+        assert len(json.loads(feed.body)["items"]) == 1
+        moments.add(feed.modified_at)
+    assert moments == {THEN}
