@@ -20,7 +20,7 @@ from events.calendars.models import Departure, Event, Occurrence, Rendered
 from events.calendars.queries import Selection
 from events.db import Database
 from events.places.geo import Point
-from tests.conftest import NOW, Cast
+from tests.conftest import NOW, Cast, branch
 
 
 def weekly(**more: object) -> EventDraft:
@@ -942,3 +942,47 @@ def test_an_event_is_where_its_owner_is_whoever_helps(
     [event] = fetched(ben)
     assert str(event["LOCATION"]).startswith("Club Abedul\n")
     assert "Held by Club Abedul and Alder Club" in str(event["DESCRIPTION"])
+
+
+def test_an_event_that_goes_on_and_on_is_told_for_30_days_since_it_left(
+    database: Database, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    cedar = branch("cedar", "Cedar", None)
+    with database.writing() as session:
+        session.add(cedar)
+        session.flush()
+        event = session.get_one(Event, tool_night)
+        for days, host in ((0, session.merge(cast.birch)), (20, cedar)):
+            store.revise(session, event, weekly(), [host], publishing, NOW + timedelta(days=days))
+
+    def told(slug: str, days: int) -> str:
+        with database.reading() as session:
+            now = NOW + timedelta(days=days)
+            body, _ = assemble(session, Selection(branches=(slug,)), HEADING, now)
+        [only] = Calendar.from_ical(body).walk("VEVENT")
+        return str(only["SUMMARY"])
+
+    assert [told("alder", days) for days in (20, 30, 31)] == ["Moved: Tool night"] * 2 + ["Nothing yet"]
+    assert [told("birch", days) for days in (31, 50, 51)] == ["Moved: Tool night"] * 2 + ["Nothing yet"]
+
+
+def test_last_modified_moves_with_what_was_cancelled_late_and_daily_while_not_all_fits(
+    database: Database, publishing: Publishing, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = datetime(2027, 1, 28, 8, tzinfo=UTC)
+    with database.writing() as session:
+        event = store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
+        event.cancel("It did not take place.", late)
+        derived.save(session, event, publishing, late)
+        for week in range(10):
+            start = datetime(2027, 6, 1, 19) + timedelta(weeks=week)
+            draft = weekly(rrule="", description="x" * 1000, start=start, end=start + timedelta(hours=2))
+            store.add(session, draft, [cast.alder], publishing, NOW)
+
+    def moved(days: int) -> datetime:
+        return feed_at(database, FeedCache(), late + timedelta(days=days)).modified_at
+
+    assert [moved(days) for days in (0, 30)] == [late, late]
+    assert moved(31) == moved(40) == datetime(2027, 2, 28, tzinfo=UTC)
+    monkeypatch.setattr("events.calendars.feeds.LARGEST", 9000)
+    assert [moved(days).date().isoformat() for days in (40, 41)] == ["2027-03-09", "2027-03-10"]

@@ -141,3 +141,18 @@ def test_a_date_that_is_left_out_is_none_and_a_withdrawn_event_has_none(
         event.unpublish()
         derived.save(session, event, publishing, NOW)
         assert session.exec(select(Occurrence)).all() == []
+
+
+def test_a_date_of_which_only_the_end_moves_is_found_too(
+    database: Database, publishing: Publishing, tool_night: int
+) -> None:
+    table = table_of(Occurrence)
+    with database.writing() as session:
+        first = session.exec(select(Occurrence).order_by("starts_at")).first()
+        assert first is not None
+        wrong = {"ends_at": first.ends_at + timedelta(hours=1)}
+        key = table.c.original_start == first.original_start
+        session.connection().execute(sa.update(table).where(key).values(wrong))
+    with database.reading() as session:
+        [found] = horizon.differences(session)
+        assert (found.start, found.was, found.becomes) == (first.start, first.starts_at, first.starts_at)

@@ -203,3 +203,16 @@ def test_parts_of_a_series_that_was_taken_apart_are_related_to_its_first_event(o
     with origin.database.reading() as session:
         assert found(session, "odd#2").related_uid == found(session, "odd").uid
         assert found(session, "odd").related_uid == found(session, "lost").related_uid == ""
+
+
+@pytest.mark.parametrize("state", ["postponed", "cancelled"])
+def test_what_was_called_off_here_and_vanishes_there_stays_as_it_was_said_here(
+    origin: Origin, state: str
+) -> None:
+    origin.says(entry("a"), entry("b"))
+    with origin.database.writing() as session:
+        origin.change(session, "a", state=state, reason="The hall is flooded.")
+    assert told(origin.says(entry("b"))) == (0, 0, 0, 1, 0)
+    with origin.database.reading() as session:
+        event = found(session, "a")
+        assert (event.state, event.cancelled_reason) == (state, "The hall is flooded.")
