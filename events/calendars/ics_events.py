@@ -34,7 +34,7 @@ _NO_TITLE = say("It has no title.")
 _MIXED = say("It begins with a day and ends with a time, or the other way round.")
 PRIVATE = say("It is marked as private.")
 _EXCEPTION_RULE = say("It has a rule for exceptions (EXRULE), which calendar apps ignore.")
-FROM_THEN_ON = say(
+_FROM_THEN_ON = say(
     "It changes “this and all following dates” at once. Please end the series and begin a new one."
 )
 _NOT_A_DATE_OF_IT = say("This changes a date that its series does not have.")
@@ -184,6 +184,28 @@ def _rule(component: Component, times: Times, timezone: str) -> Rule | None:
 # ---------------------------------------------------------------- a series and its changed dates
 
 
+def original_start(change: Component, start: Moment, zones: Zones) -> datetime:
+    """Which date of a series that begins at `start` is changed. Raises Unusable.
+
+    If that cannot be read, no date of the series can be relied on.
+    """
+    said, line = change.get("RECURRENCE-ID"), change.place.line
+    if said is None or "RANGE" in said.parameters:
+        raise Unusable(_FROM_THEN_ON)
+    try:
+        return as_original(moment(said, said.value, zones, start.zone), start)
+    except Unusable as error:
+        message = say("Which of its dates the entry on line %(line)d changes cannot be read.", line=line)
+        raise Unusable(message) from error
+
+
+def as_original(at: Moment, start: Moment) -> datetime:
+    """By the series' own clock and form: a day means the date of that day, and the other way round."""
+    if start.is_day or at.is_day:
+        return datetime.combine(at.wall.date(), start.wall.time())
+    return at.within(start.zone)
+
+
 class _Series:
     """The dates of an event: those left out, those changed, and those whose change makes no sense."""
 
@@ -191,12 +213,12 @@ class _Series:
         self._main, self._times, self._rule, self._zones, self._notes = main, times, rule, zones, notes
         self._changed: dict[datetime, tuple[int, OverrideDraft]] = {}
         skipped = moments(main.all("EXDATE"), zones, times.start.zone) if rule else []
-        self._excluded = {self._as_original(at) for at in skipped}
+        self._excluded = {as_original(at, times.start) for at in skipped}
         self.refusals: list[Refusal] = []
 
     def change(self, changes: Sequence[Component]) -> None:
         """Takes the entries with RECURRENCE-ID; of several for one date, the last one given."""
-        originals = [self._original(change, change.place.line) for change in changes]
+        originals = [original_start(change, self._times.start, self._zones) for change in changes]
         dates = dates_among(self._rule, self._times.start.wall, originals)
         for change, original in zip(changes, originals, strict=True):
             line = change.place.line
@@ -247,24 +269,6 @@ class _Series:
         if self._changed.pop(original, None) or original not in self._excluded:
             self.refusals.append(Refusal(line, reason))
         self._excluded.add(original)
-
-    def _original(self, change: Component, line: int) -> datetime:
-        """Which date is changed. If that cannot be read, no date of the series can be relied on."""
-        said = change.get("RECURRENCE-ID")
-        if said is None or "RANGE" in said.parameters:
-            raise Unusable(FROM_THEN_ON)
-        try:
-            return self._as_original(moment(said, said.value, self._zones, self._times.start.zone))
-        except Unusable as error:
-            message = say("Which of its dates the entry on line %(line)d changes cannot be read.", line=line)
-            raise Unusable(message) from error
-
-    def _as_original(self, at: Moment) -> datetime:
-        """By the series' own clock and form: a day means the date of that day, and the other way round."""
-        start = self._times.start
-        if start.is_day or at.is_day:
-            return datetime.combine(at.wall.date(), start.wall.time())
-        return at.within(start.zone)
 
     def _override(self, change: Component, original: datetime) -> OverrideDraft:
         if change.value("STATUS").strip().upper() == "CANCELLED":

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from ..errors import Message, say
-from .ics_events import Notes, Times, read_times
-from .ics_values import Moment, Unusable, Zones, moment
+from .ics_events import Notes, Times, as_original, original_start, read_times
+from .ics_values import Unusable, Zones, moment
 from .recurrence import dates_among, parse_rule
 from .rule_text import UNSHARED, Frequency, InvalidRule, RuleText
 from .scanning import Component, Property
@@ -77,7 +77,8 @@ class _Series:
     ) -> None:
         self._main, self._zones, self._window = component, zones, window
         self._times = read_times(component, zones, Notes(), None)
-        self._changes = {self._at(item): item for item in changes}
+        start = self._times.start
+        self._changes = {original_start(item, start, zones): item for item in changes}
 
     def taken_apart(self, rules: Sequence[str], extra: Sequence[Property]) -> list[Part]:
         start = self._times.start.wall
@@ -120,23 +121,10 @@ class _Series:
 
     def _dates(self, properties: Sequence[Property]) -> list[datetime]:
         """Of a period (RFC 5545 3.3.9) the beginning counts; its length is that of the series."""
-        floating = self._times.start.zone
-        values = ((item, value.partition("/")[0]) for item in properties for value in item.value.split(","))
-        return [self._wall(moment(item, value, self._zones, floating)) for item, value in values if value]
-
-    def _wall(self, at: Moment) -> datetime:
         start = self._times.start
-        if start.is_day or at.is_day:
-            return datetime.combine(at.wall.date(), start.wall.time())
-        return at.within(start.zone)
-
-    def _at(self, change: Component) -> datetime:
-        said = change.get("RECURRENCE-ID")
-        if said is None:
-            raise Unusable(
-                say("Which of its dates the entry on line %(line)d changes cannot be read.", line=0)
-            )
-        return self._wall(moment(said, said.value, self._zones, self._times.start.zone))
+        values = ((item, value.partition("/")[0]) for item in properties for value in item.value.split(","))
+        found = (moment(item, value, self._zones, start.zone) for item, value in values if value)
+        return [as_original(at, start) for at in found]
 
     def _singles(self, found: Sequence[datetime], *, at_once: bool = False) -> list[Part]:
         """The first always, because the others are related to it. `at_once`: all were listed, none comes later."""

@@ -260,6 +260,21 @@ def test_a_changed_date_of_an_irregular_series_takes_from_it_what_it_does_not_sa
     assert (longer.start, longer.duration) == (datetime(2026, 12, 2, 21), 3 * HOUR)
 
 
+def test_this_and_all_following_is_refused_in_an_irregular_series_too() -> None:
+    all_following = entry("RECURRENCE-ID;RANGE=THISANDFUTURE:20261117T190000Z", uid="odd")
+    unreadable = entry("RECURRENCE-ID:2026", uid="torn")
+    events, refused = sorted_out(
+        in_calendar(
+            *(entry("RDATE:20261117T190000Z,20261124T190000Z", uid=uid) for uid in ("odd", "torn")),
+            *(all_following, unreadable, GOOD),
+        )
+    )
+    assert list(events) == ["good"]
+    odd, torn = refused.values()
+    assert odd.startswith("It changes “this and all following dates” at once.")
+    assert torn == "Which of its dates the entry on line 24 changes cannot be read."
+
+
 def test_a_series_keeps_its_rule_when_only_some_dates_are_extra() -> None:
     events, _ = read("series-taken-apart")
     series, single = (events[f"weekly-and-one-more{suffix}"] for suffix in ("", "#20261112T000000"))
