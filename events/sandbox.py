@@ -191,7 +191,7 @@ def _judge(status: int, complaint: bytes) -> None:
 _PLACEHOLDER = re.compile(r"%%|%\(\w+\)[sd]")
 
 
-def packed(message: Message) -> Json:
+def packed(message: Message) -> dict[str, Json]:
     """A sentence as JSON: its text and values, dates included."""
     return {"text": message.text, "values": {name: _packed(each) for name, each in message.values.items()}}
 

@@ -69,6 +69,15 @@ class Work:
     was_active: bool  # taken over before
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a source says this time. Not `fetched`: a file, or what was kept until a person confirmed it."""
+
+    body: bytes
+    fetched: Fetched | None
+    reading: Reading
+
+
 def is_due(session: Session, now: datetime) -> bool:
     """Whether there is anything to claim: a look that takes no lock."""
     return session.connection().execute(_due(now).limit(1)).first() is not None
@@ -133,7 +142,7 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
             default_timezone=work.timezone,
             default_language=work.language,
         )
-        _reconcile(database, work, body, fetched, reading, publishing, now)
+        _reconcile(database, work, _Said(body, fetched, reading), publishing, now)
     except BranchlineError as error:
         _note_failure(database, work, error, now)
     except OperationalError:
@@ -143,29 +152,23 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
         _note_failure(database, work, Unexpected(), now)
 
 
-def _reconcile(
-    database: Database,
-    work: Work,
-    body: bytes,
-    fetched: Fetched | None,
-    reading: Reading,
-    publishing: Publishing,
-    now: datetime,
-) -> None:
+def _reconcile(database: Database, work: Work, said: _Said, publishing: Publishing, now: datetime) -> None:
     with database.reading() as session:
         owners = branches_by_slug(session)
         look = _reconciler(work, owners, publishing, now)
-        for item in reading.items:
+        for item in said.reading.items:
             look.take(session, item, write=False)
         gone, known = (len(look.vanished(session)), _coming(session, work, now)) if work.url else (0, 0)
         look.report.vanished = gone
     if work.state in (SourceState.NEW, SourceState.PREVIEWED):
-        _wait(database, work, SourceState.PREVIEWED, body, fetched, reading, look.report, now)
+        _write_down(database, work, said, look.report, SourceState.PREVIEWED, now)
     elif work.state != SourceState.CONFIRMED and _is_suspicious(gone, known, look.report.total):
-        _wait(database, work, SourceState.HELD, body, fetched, reading, look.report, now)
+        _write_down(database, work, said, look.report, SourceState.HELD, now)
     else:
-        report = _take_over(database, _reconciler(work, owners, publishing, now), reading, bool(work.url))
-        _done(database, work, body, fetched, reading, report, now)
+        reconciler = _reconciler(work, owners, publishing, now)
+        report = _take_over(database, reconciler, said.reading, followed=bool(work.url))
+        state = SourceState.ACTIVE if work.url else SourceState.DONE
+        _write_down(database, work, said, report, state, now)
 
 
 def _is_suspicious(gone: int, known: int, total: int) -> bool:
@@ -179,7 +182,9 @@ def _reconciler(work: Work, owners: dict[str, Branch], publishing: Publishing, n
     return Reconciler(owners, publishing, now, branch=work.branch, source=source)
 
 
-def _take_over(database: Database, reconciler: Reconciler, reading: Reading, followed: bool) -> ImportReport:
+def _take_over(
+    database: Database, reconciler: Reconciler, reading: Reading, *, followed: bool
+) -> ImportReport:
     """A few events a transaction: others can write in between, and what was cut off is done again."""
     items = iter(reading.items)
     while chunk := list(islice(items, CHUNK)):
@@ -251,16 +256,11 @@ def _note_failure(database: Database, work: Work, error: BranchlineError, now: d
         if source is None:
             return
         source.failures += 1
-        source.leased_until, source.error = None, dict(packed_error(error))
+        source.leased_until, source.error = None, packed(error.message)
         wait = _retry_after(source.failures, error.retry_after if isinstance(error, Unreachable) else None)
         source.run_at = now + wait if work.url else None
         if work.state == SourceState.CONFIRMED:  # so that it can be confirmed again, or is seen anew
             source.state = SourceState.HELD if work.was_active else SourceState.PREVIEWED
-
-
-def packed_error(error: BranchlineError) -> dict[str, object]:
-    said = packed(error.message)
-    return dict(said) if isinstance(said, dict) else {}
 
 
 def _retry_after(failures: int, asked_s: int | None) -> timedelta:
@@ -269,46 +269,22 @@ def _retry_after(failures: int, asked_s: int | None) -> timedelta:
     return max(wait * jitter, timedelta(seconds=asked_s or 0))
 
 
-def _wait(
-    database: Database,
-    work: Work,
-    state: SourceState,
-    body: bytes,
-    fetched: Fetched | None,
-    reading: Reading,
-    report: ImportReport,
-    now: datetime,
+def _write_down(
+    database: Database, work: Work, said: _Said, report: ImportReport, state: SourceState, now: datetime
 ) -> None:
-    """For a person. What is held is asked for further on: it may be whole again the next time."""
+    """What came of it. What is HELD is asked for further on: it may be whole again the next time."""
     with database.writing() as session:
         source = _claimed(session, work)
         if source is None:
             return
-        _settled(source, fetched, now)
-        source.state, source.body, source.report = state, body, summary(report)
-        source.name = reading.name or source.name
-        source.run_at = now + EVERY if state is SourceState.HELD else None
-        source.etag = source.last_modified = ""  # the whole is wanted again
-
-
-def _done(
-    database: Database,
-    work: Work,
-    body: bytes,
-    fetched: Fetched | None,
-    reading: Reading,
-    report: ImportReport,
-    now: datetime,
-) -> None:
-    with database.writing() as session:
-        source = _claimed(session, work)
-        if source is None:
-            return
-        _settled(source, fetched, now)
-        source.state = SourceState.ACTIVE if work.url else SourceState.DONE
-        source.body, source.report, source.checksum = None, summary(report), _checksum(body)
-        source.name, source.changed_at = reading.name or source.name, now
-        source.run_at = now + EVERY if work.url else None
+        _settled(source, said.fetched, now)
+        source.state, source.report = state, summary(report)
+        source.name = said.reading.name or source.name
+        source.run_at = now + EVERY if state in (SourceState.ACTIVE, SourceState.HELD) else None
+        if state in (SourceState.ACTIVE, SourceState.DONE):
+            source.body, source.checksum, source.changed_at = None, _checksum(said.body), now
+        else:  # for a person, and then the whole is wanted again
+            source.body, source.etag, source.last_modified = said.body, "", ""
 
 
 def summary(report: ImportReport) -> dict[str, object]:
