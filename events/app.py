@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from .branches.queries import Whereabouts
 from .calendars.content import Publishing
 from .calendars.kept import FeedCache
 from .calendars.polls import PollCounter
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> Starlette:
         threads=threads,
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
+        whereabouts=Whereabouts(),
         feeds=FeedCache(),
         polls=polls,
         publishing=publishing_of(settings),

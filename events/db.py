@@ -31,6 +31,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+# Of a text column that came later: rows that were there before have nothing in it.
+NO_TEXT_BEFORE: dict[str, Any] = {"server_default": sa.text("''")}
+
 
 class Row(SQLModel):
     """The base of every table (`class Branch(Row, table=True)`), so that all constraints have names."""

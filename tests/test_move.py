@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import select
 
-from events.branches.models import Branch, FormerSlug
+from events.branches.models import Branch, FormerSlug, ServiceKey
 from events.calendars import imports
 from events.calendars.content import Publishing
 from events.calendars.models import CalendarSource, Departure, Event, PollCount, Rendered
@@ -78,6 +78,7 @@ def fill(database: Database) -> None:
         # The first points at the last, so that no order of rows would do.
         alder.parent_id, birch.parent_id, cedar.successor_id = cedar.id, alder.id, birch.id
         session.add(FormerSlug(slug="old-alder", branch_id=alder.id or 0))
+        session.add(ServiceKey(key="code:US:60614", branch_id=alder.id or 0))
         ana = sign_in.find_or_add(session, "ana@example.org", NOW)
         sign_in.set_password(session, ana, "correct horse battery")
         permissions.invite(session, ana, alder, Role.ORGANIZER)

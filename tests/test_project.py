@@ -297,9 +297,8 @@ def test_the_wheel_holds_what_is_tracked_and_no_more(wheel: set[str]) -> None:
     def inside(path: Path) -> str:
         return str(path) if path.parts[0] == "events" else f"events/{path}"
 
-    expected = {
-        inside(path) for path in git_files("events", "templates", "data/branches.csv", "data/events.ics")
-    }
+    data = ("data/branches.csv", "data/events.ics", "data/outlines.json")
+    expected = {inside(path) for path in git_files("events", "templates", *data)}
     about = {name for name in wheel if name.startswith("branchline-")}
     assert wheel - about == expected
 

@@ -23,10 +23,10 @@ from ..drafts import (
     TimeZone,
     faults,
 )
-from ..errors import Message, say
+from ..errors import Message, Unreadable, say
 from ..places.geo import InvalidCoordinates, Point
-from ..places.naming import fold
 from .models import Branch, LocationType, Status
+from .territory import LONGEST, territory
 
 SLUG_LENGTH = 80
 RESERVED_SLUGS = frozenset(
@@ -209,6 +209,16 @@ def _each(adapter: TypeAdapter[tuple[str, ...]], words: list[str]) -> tuple[str,
 
 # ---------------------------------------------------------------- the draft
 
+
+def _service_area(text: str) -> str:
+    """As it was written, if it can be read."""
+    try:
+        territory(text)
+    except Unreadable as error:
+        raise Fault(error.message) from error
+    return text
+
+
 Words60 = Annotated[str, Field(max_length=60), Line]
 Words200 = Annotated[str, Field(max_length=200), Line]
 Listed = Annotated[str, Field(max_length=500), Paragraphs, AfterValidator(_listed)]
@@ -246,7 +256,7 @@ class BranchDraft(Draft):
     languages: Annotated[str, Field(max_length=500), Paragraphs, AfterValidator(_languages)] = ""
     accessibility: Listed = ""
     opening_hours: Annotated[str, Field(max_length=1000), Line] = ""
-    service_area: Annotated[str, Field(max_length=1000), Line] = ""
+    service_area: Annotated[str, Field(max_length=LONGEST), Line, AfterValidator(_service_area)] = ""
     status: Annotated[str, BeforeValidator(_choice(Status, Status.ACTIVE))] = "active"
     opened_on: DateOrNone = None
     end_date: DateOrNone = None
@@ -288,7 +298,7 @@ class BranchDraft(Draft):
             branch.timezone = self.timezone
         if self.gives("latitude") or self.gives("longitude"):
             self._place(branch)
-        branch.search_key = fold(f"{branch.name} {branch.alternate_name}")
+        branch.derive_keys()
 
     def _place(self, branch: Branch) -> None:
         """Given coordinates are exact unless it is said otherwise; unchanged ones stay as they were."""

@@ -26,6 +26,7 @@ from .formats import csv_cells
 from .locating import Locator
 from .matching import Directory, Entry, Known, Node, Relations, matched, related
 from .models import Branch, FormerSlug
+from .serving import write_keys
 from .sheet import read_sheet, written
 
 CHUNK = 500
@@ -133,6 +134,7 @@ class _Writer:
             if not self._dry_run:
                 session.add_all(added.values())
                 session.flush()
+                write_keys(session, [*before.values(), *added.values()])
                 self._ids.update((node, branch.id) for node, branch in added.items() if branch.id)
 
     def link(self) -> None:

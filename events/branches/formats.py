@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from ..places.geo import Distance
 from ..places.naming import country_name
@@ -20,6 +21,16 @@ HIDDEN = frozenset({"address_1", "address_2", "postal_code", "latitude", "longit
 PUBLIC_COLUMNS = tuple(column for column in COLUMNS if column not in PRIVATE)
 NO_SLUGS: Mapping[int, str] = MappingProxyType({})
 LINE_OCTETS = 75
+PROFILES: Mapping[str, str] = MappingProxyType(
+    {
+        "facebook.com": "facebook",
+        "instagram.com": "instagram",
+        "linkedin.com": "linkedin",
+        "twitter.com": "twitter",
+        "x.com": "twitter",
+        "youtube.com": "youtube",
+    }
+)
 
 
 # ---------------------------------------------------------------- JSON
@@ -98,13 +109,18 @@ def _cell(value: object) -> str | float | None:
 # ---------------------------------------------------------------- GeoJSON
 
 
-def geojson(branches: Iterable[Branch], page_url: Callable[[Branch], str] | None = None) -> dict[str, object]:
-    """RFC 7946, with OpenStreetMap's tags as All the Places has them; no geometry without a position."""
-    features = [_feature(branch, page_url(branch) if page_url else "") for branch in branches]
+def geojson(
+    branches: Iterable[Branch], page_url: Callable[[Branch], str] | None = None, operator: str = ""
+) -> dict[str, object]:
+    """RFC 7946, with OpenStreetMap's tags as All the Places has them; no geometry without a position.
+
+    `operator`: the organisation. A position that was guessed says so in `geocode_accuracy`, a column of ours.
+    """
+    features = [_feature(branch, page_url(branch) if page_url else "", operator) for branch in branches]
     return {"type": "FeatureCollection", "features": features}
 
 
-def _feature(branch: Branch, page: str) -> dict[str, object]:
+def _feature(branch: Branch, page: str, operator: str) -> dict[str, object]:
     geometry = None
     if branch.shows_position and branch.point:
         place = [round(branch.point.longitude, 6), round(branch.point.latitude, 6)]
@@ -112,6 +128,8 @@ def _feature(branch: Branch, page: str) -> dict[str, object]:
     tags = {
         "ref": branch.slug,
         "name": branch.name,
+        "branch": branch.name,
+        "operator": operator,
         "alt_name": branch.alternate_name,
         "addr:street_address": ", ".join(branch.street),
         "addr:city": branch.city,
@@ -121,9 +139,21 @@ def _feature(branch: Branch, page: str) -> dict[str, object]:
         "phone": branch.phone,
         "website": branch.url or page,
         "opening_hours": branch.opening_hours,
+        "start_date": _plain(branch.opened_on),
+        "end_date": _plain(branch.end_date),
+        "geocode_accuracy": branch.geocode_accuracy if geometry else "",
+        **dict(_profiles(branch)),
     }
     told = {tag: value for tag, value in tags.items() if value}
     return {"type": "Feature", "id": branch.slug, "geometry": geometry, "properties": told}
+
+
+def _profiles(branch: Branch) -> Iterator[tuple[str, str]]:
+    """Links to sites that have a tag of their own, the first of each; the others have none."""
+    for link in reversed(branch.link_list):
+        host = (urlsplit(link).hostname or "").removeprefix("www.").removeprefix("m.")
+        if host in PROFILES:
+            yield f"contact:{PROFILES[host]}", link
 
 
 # ---------------------------------------------------------------- vCard

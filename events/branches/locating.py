@@ -10,8 +10,9 @@ from tzfpy import get_tz
 from ..drafts import zone_names
 from ..errors import Message, Unreadable, say
 from ..places.geo import Point
-from ..places.lookup import Gazetteer, Interpretation, Kind, UnknownPlace
+from ..places.lookup import Gazetteer
 from ..places.naming import REGION_LETTERS, home, parts
+from ..places.readings import Interpretation, Kind, UnknownPlace
 from .drafts import Accuracy, BranchDraft
 from .models import Branch, LocationType
 

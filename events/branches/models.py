@@ -3,12 +3,13 @@
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlmodel import Field
 
-from ..db import Row
+from ..db import NO_TEXT_BEFORE, Row
 from ..places.geo import Point
 from ..places.models import Located
+from ..places.naming import code_key, fold
 
 CONFIDENTIAL_GRID = 0.1  # degrees: some 11 km
 
@@ -28,10 +29,16 @@ class LocationType(StrEnum):
     VIRTUAL = "virtual"
 
 
+VIRTUAL = text("location_type = 'virtual'")
+
+
 class Branch(Row, Located, table=True):
     """One local branch. Lists (links, languages, accessibility) are comma-separated, as in the CSV."""
 
-    __table_args__ = (Index("ix_branch_name_id", "name", "id"),)
+    __table_args__ = (
+        Index("ix_branch_name_id", "name", "id"),
+        Index("ix_branch_virtual", "country", sqlite_where=VIRTUAL, postgresql_where=VIRTUAL),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     external_id: str | None = Field(default=None, unique=True)
@@ -40,7 +47,13 @@ class Branch(Row, Located, table=True):
     successor_id: int | None = Field(default=None, foreign_key="branch.id")
     name: str
     alternate_name: str = ""
-    search_key: str = Field(default="", index=True)  # folded name, for finding a branch by what is typed
+    # How what is typed finds it, kept by `derive_keys`.
+    search_key: str = Field(default="", index=True)  # both names, folded
+    name_key: str = Field(default="", index=True, sa_column_kwargs=NO_TEXT_BEFORE)  # the name, folded
+    city_key: str = Field(default="", index=True, sa_column_kwargs=NO_TEXT_BEFORE)  # the town, folded
+    code_key: str = Field(
+        default="", index=True, sa_column_kwargs=NO_TEXT_BEFORE
+    )  # the postal code as codes are compared
     description: str = ""
     location_type: str = LocationType.PHYSICAL
     address_1: str = ""
@@ -66,6 +79,13 @@ class Branch(Row, Located, table=True):
     confidential: bool = False  # only the city may be shown
     verified_at: date | None = None
     updated_at: datetime
+
+    def derive_keys(self) -> None:
+        """To be called when a name, the town or the postal code has changed."""
+        self.search_key = fold(f"{self.name} {self.alternate_name}")
+        self.name_key = fold(self.name)
+        self.city_key = fold(self.city)
+        self.code_key = code_key(self.postal_code)
 
     @property
     def language_list(self) -> list[str]:
@@ -102,6 +122,15 @@ class Branch(Row, Located, table=True):
     def city_line(self) -> str:
         """City and state or region, as an envelope has them, without the street."""
         return ", ".join(part for part in (self.city, self.state_province) if part)
+
+
+class ServiceKey(Row, table=True):
+    """What a branch's territory is looked up by: `territory.keys`, made anew whenever the branch changes."""
+
+    __tablename__ = "service_key"
+
+    key: str = Field(primary_key=True)
+    branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True, ondelete="CASCADE")
 
 
 class FormerSlug(Row, table=True):

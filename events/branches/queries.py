@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache, cached_property
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from ..db import table_of
 from ..errors import Gone, NotFound, say
@@ -13,15 +17,22 @@ from ..places.nearest import nearest, within
 from .models import Branch, FormerSlug, LocationType, Status
 
 PAGE = 50
+MOST_WITH_HOURS = 500
+WHEREABOUTS_KEPT = timedelta(minutes=1)
 FOUND = (Status.ACTIVE, Status.FORMING)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Near:
-    """A branch and how far it is, exactly (geodesic)."""
+    """A branch that lies near a point."""
 
     branch: Branch
-    distance: Distance
+    point: Point
+
+    @cached_property
+    def distance(self) -> Distance:
+        """Exactly (geodesic), and only for those that are shown: it takes as long as a small query."""
+        return geodesic(self.point, self.branch.public_point or self.point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,32 +63,53 @@ def here(session: Session, slug: str) -> Branch:
 
 
 def nearest_to(
-    session: Session, point: Point, *, limit: int = 5, farthest: Distance | None = None
+    session: Session,
+    point: Point,
+    *,
+    limit: int = 5,
+    farthest: Distance | None = None,
+    statuses: Sequence[str] = FOUND,
+    also: Sequence[sa.ColumnElement[bool]] = (),
 ) -> list[Near]:
-    """The nearest branches that can be visited, exact distances, nearest first, ties in a stable order."""
-    query = select(Branch).where(
-        col(Branch.status).in_(FOUND), col(Branch.location_type) == LocationType.PHYSICAL
-    )
+    """The nearest branches that can be visited, nearest first, ties in a stable order."""
+    query = _to_visit(tuple(statuses))
+    if also:
+        query = query.where(*also)
     if farthest is not None:
         query = query.where(within(session, table_of(Branch), point, farthest))
     rows = nearest(session, query, table_of(Branch), point, limit)
-    found = [Near(row[0], geodesic(point, row[0].public_point)) for row in rows]
-    return sorted(found, key=lambda near: (near.distance.km, near.branch.id))
+    return [Near(row[0], point) for row in rows]
+
+
+@cache
+def _to_visit(statuses: Sequence[str]) -> SelectOfScalar[Branch]:
+    """Made once: to make a statement takes as long as to execute it."""
+    return select(Branch).where(
+        col(Branch.status).in_(statuses), col(Branch.location_type) == LocationType.PHYSICAL
+    )
+
+
+def named_so(session: Session, key: str, limit: int = 5) -> Sequence[Branch]:
+    """Branches with exactly this folded name, whatever has become of them."""
+    return session.exec(_NAMED_SO, params={"named": key}).all()[:limit] if key else []
 
 
 def named_like(session: Session, key: str, limit: int = 5) -> Sequence[Branch]:
-    """Branches whose folded name begins with `key`, or holds it as a word."""
+    """Branches whose folded name begins with `key`, or holds it as a word, whatever has become of them."""
     if not key:
         return []
     column = col(Branch.search_key)
     match = sa.or_(column.startswith(key, autoescape=True), column.contains(f" {key}", autoescape=True))
-    query = select(Branch).where(match, col(Branch.status).in_(FOUND)).order_by(column, col(Branch.id))
+    resting = sa.case((col(Branch.status).in_(FOUND), 0), else_=1)
+    query = select(Branch).where(match).order_by(resting, column, col(Branch.id))
     return session.exec(query.limit(limit)).all()
 
 
-def directory(session: Session, page: int) -> tuple[Sequence[Branch], int]:
+def directory(
+    session: Session, page: int, conditions: Sequence[sa.ColumnElement[bool]] = ()
+) -> tuple[Sequence[Branch], int]:
     """One page of all branches by country, town and name, and the number of pages. NotFound past the end."""
-    listed = col(Branch.status) != Status.CLOSED
+    listed = sa.and_(col(Branch.status) != Status.CLOSED, *conditions)
     total = session.exec(select(sa.func.count(col(Branch.id))).where(listed)).one()
     pages = max(1, -(-total // PAGE))
     if page > pages:
@@ -93,6 +125,19 @@ def directory(session: Session, page: int) -> tuple[Sequence[Branch], int]:
     return session.exec(query).all(), pages
 
 
+def with_hours(session: Session, conditions: Sequence[sa.ColumnElement[bool]]) -> Sequence[Branch]:
+    """The first of the directory that may be open: more than anybody reads through."""
+    order = (
+        col(Branch.country),
+        col(Branch.state_province),
+        col(Branch.city),
+        col(Branch.name),
+        col(Branch.id),
+    )
+    query = select(Branch).where(col(Branch.status).in_(FOUND), *conditions).order_by(*order)
+    return session.exec(query.limit(MOST_WITH_HOURS)).all()
+
+
 def countries(session: Session) -> tuple[str, ...]:
     """Where branches are, most branches first: an ambiguous code is tried there."""
     column = col(Branch.country)
@@ -103,6 +148,63 @@ def countries(session: Session) -> tuple[str, ...]:
         .order_by(sa.func.count(col(Branch.id)).desc(), column)
     )
     return tuple(session.exec(query).all())
+
+
+_NAMED_SO = (
+    select(Branch).where(col(Branch.name_key) == sa.bindparam("named")).order_by(col(Branch.id)).limit(50)
+)
+
+
+def languages(session: Session) -> tuple[str, ...]:
+    """What is spoken at branches: primary subtags of BCP 47, in their order."""
+    listed = session.exec(select(Branch.languages).where(col(Branch.languages) != "").distinct())
+    return tuple(sorted({tag.split("-")[0] for text in listed for tag in text.split(",")}))
+
+
+def at_slugs(session: Session, slugs: Sequence[str]) -> list[Branch]:
+    """In the order of the slugs; those that are not there are left out."""
+    if not slugs:
+        return []
+    found = {
+        branch.slug: branch for branch in session.exec(select(Branch).where(col(Branch.slug).in_(slugs)))
+    }
+    return [found[slug] for slug in slugs if slug in found]
+
+
+def parent_or_top(session: Session, branch: Branch | None) -> Branch | None:
+    """Whom to ask where there is no branch: the parent of the nearest, else one that has branches below it."""
+    if branch is not None and branch.parent_id:
+        return session.get(Branch, branch.parent_id)
+    below = aliased(Branch)
+    query = select(Branch).where(
+        col(Branch.parent_id).is_(None),
+        col(Branch.status) == Status.ACTIVE,
+        sa.exists().where(col(below.parent_id) == col(Branch.id)),
+    )
+    return session.exec(query.order_by(col(Branch.id)).limit(1)).first()
+
+
+class Whereabouts:
+    """Countries and languages of the branches, asked at most once a minute: to count a million branches takes
+    longer than any search."""
+
+    def __init__(self) -> None:
+        self._countries: tuple[str, ...] = ()
+        self._languages: tuple[str, ...] = ()
+        self._until: datetime | None = None
+
+    def countries(self, session: Session, now: datetime) -> tuple[str, ...]:
+        self._ask(session, now)
+        return self._countries
+
+    def languages(self, session: Session, now: datetime) -> tuple[str, ...]:
+        self._ask(session, now)
+        return self._languages
+
+    def _ask(self, session: Session, now: datetime) -> None:
+        if self._until is None or now >= self._until or not self._countries:
+            self._countries, self._languages = countries(session), languages(session)
+            self._until = now + WHEREABOUTS_KEPT
 
 
 def children(session: Session, branch: Branch) -> Sequence[Branch]:

@@ -16,8 +16,9 @@ from ..branches.sheet import written
 from ..drafts import tidy
 from ..language import Language
 from . import content
-from .content import Publishing, Said
+from .content import Publishing, Said, Told
 from .feeds import Heading, Note
+from .horizon import rule_of
 from .timezones import zone
 
 ATOM = "http://www.w3.org/2005/Atom"
@@ -30,12 +31,45 @@ COLUMNS = (
 )
 
 
-# ---------------------------------------------------------------- one date, for programs
+# ---------------------------------------------------------------- one date, or one event, for programs
 
 
 def record(shown: Said, publishing: Publishing, spoken: Language) -> dict[str, object]:
-    """The one plain form of a date. Times have the offset of their zone; all-day events have first and last day."""
+    """The one plain form of a date. Times have the offset of their zone; all-day events have first and last day.
+
+    Of one event no two dates have the same `original_start`; it stays when the date is moved.
+    """
+    planned = shown.override.original_start if shown.override else shown.start
+    return _facts(shown, spoken) | {
+        "original_start": written_start(shown, planned),
+        "url": publishing.page_of(shown.event, spoken, shown.planned_day),
+    }
+
+
+def event_record(
+    told: Told, next_start: datetime | None, dates_to_come: int, publishing: Publishing, spoken: Language
+) -> dict[str, object]:
+    """The one plain form of an event: its first date, and by which rule and exceptions it has others.
+
+    `next_start`: by the wall clock; `dates_to_come`: how many take place, as far ahead as dates are written out.
+    """
+    event, shown = told.event, content.said(told)
+    rule = rule_of(event)
+    return _facts(shown, spoken) | {
+        "state": event.state,
+        "description": event.description,
+        "rrule": rule.text(event.timezone, event.all_day) if rule else "",
+        "exdates": [written_start(shown, datetime.fromisoformat(text)) for text in event.exdates],
+        "next_start": written_start(shown, next_start) if next_start else None,
+        "dates_to_come": dates_to_come,
+        "url": publishing.page_of(event, spoken),
+    }
+
+
+def _facts(shown: Said, spoken: Language) -> dict[str, object]:
+    """What is told of a date and of an event alike."""
     event, told = shown.event, shown.told
+    changed_at = shown.override and shown.override.modified_at
     return {
         "id": event.id,
         "uid": event.uid,
@@ -55,7 +89,11 @@ def record(shown: Said, publishing: Publishing, spoken: Language) -> dict[str, o
         "branches": [{"slug": host.slug, "name": host.name} for host in told.hosts],
         "topics": [{"slug": topic.slug, "name": topic.name} for topic in told.topics],
         "online_url": shown.online_url,
-        "url": publishing.page_of(event, spoken, shown.planned_day),
+        "registration_url": event.registration_url,
+        "cost": event.cost,
+        "access": [word for word in event.access.split(",") if word],
+        "language": event.language,
+        "updated": _utc(changed_at or event.modified_at),
     }
 
 

@@ -1,43 +1,38 @@
 """An event as schema.org knows it, for search engines: only what is true, and what its page shows too."""
 
-import json
 from datetime import timedelta
 
+from ..branches import json_ld
+from ..branches.json_ld import SCHEMA, WEEKDAYS, Values, filled
 from ..branches.models import Branch
 from ..language import Language
 from ..markdown import plain
+from ..places.geo import Point
 from . import content
 from .content import Publishing, Said
-from .formats import DIGITS, written_end, written_start
+from .formats import written_end, written_start
 from .horizon import rule_of
 from .models import Attendance
 from .recurrence import DAYS, Frequency, Rule
 
-SCHEMA = "https://schema.org"
 MODES = {
     Attendance.IN_PERSON: "OfflineEventAttendanceMode",
     Attendance.ONLINE: "OnlineEventAttendanceMode",
     Attendance.HYBRID: "MixedEventAttendanceMode",
 }
 UNITS = {Frequency.DAILY: "D", Frequency.WEEKLY: "W", Frequency.MONTHLY: "M", Frequency.YEARLY: "Y"}
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-Values = dict[str, object]
 
 
 def script(shown: Said, page: str, publishing: Publishing, spoken: Language) -> str:
-    """The text of a script element on that page: nothing in it can end the element or begin another."""
-    text = json.dumps(event(shown, page, publishing, spoken), ensure_ascii=False)
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
+    """The text of a script element on that page."""
+    return json_ld.script(event(shown, page, publishing, spoken))
 
 
 def event(shown: Said, page: str, publishing: Publishing, spoken: Language) -> Values:
     row = shown.event
     hosts = [_organization(host, publishing, spoken) for host in shown.told.hosts]
     moved_from = shown.moved_from if shown.moved else None
-    return {"@context": SCHEMA, "@type": "Event"} | _filled(
+    return {"@context": SCHEMA, "@type": "Event"} | filled(
         name=shown.title,
         startDate=written_start(shown, shown.start),
         endDate=written_end(shown),
@@ -72,26 +67,14 @@ def _place(shown: Said) -> Values | None:
     if not (place.name or place.address):
         return None
     at_branch = place == content.branch_place(owner)
-    found = _filled(name=place.name, address=_postal(owner) if at_branch else place.address, geo=_geo(shown))
-    return {"@type": "Place"} | found
-
-
-def _postal(branch: Branch) -> Values | None:
-    parts = _filled(
-        streetAddress=", ".join(branch.street),
-        addressLocality=branch.city,
-        addressRegion=branch.state_province,
-        postalCode="" if branch.confidential else branch.postal_code,
-        addressCountry=branch.country,
-    )
-    return {"@type": "PostalAddress"} | parts if parts else None
+    address = json_ld.postal_address(owner) if at_branch else place.address
+    return {"@type": "Place"} | filled(name=place.name, address=address, geo=_geo(shown))
 
 
 def _geo(shown: Said) -> Values | None:
     if shown.latitude is None or shown.longitude is None:
         return None
-    latitude, longitude = round(shown.latitude, DIGITS), round(shown.longitude, DIGITS)
-    return {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
+    return json_ld.coordinates(Point(shown.latitude, shown.longitude))
 
 
 def _meeting(shown: Said) -> Values | None:
@@ -114,7 +97,7 @@ def _series(shown: Said, publishing: Publishing, spoken: Language) -> Values | N
     row, rule = shown.event, rule_of(shown.event)
     if rule is None or row.is_called_off:
         return None
-    found = _filled(name=row.title, url=publishing.page_of(row, spoken), eventSchedule=_schedule(shown, rule))
+    found = filled(name=row.title, url=publishing.page_of(row, spoken), eventSchedule=_schedule(shown, rule))
     return {"@type": "EventSeries"} | found
 
 
@@ -128,7 +111,7 @@ def _schedule(shown: Said, rule: Rule) -> Values | None:
         one.original_start.date().isoformat() for one in shown.told.overrides if one.cancelled or one.start
     ]
     minutes = row.duration // timedelta(minutes=1)
-    return {"@type": "Schedule"} | _filled(
+    return {"@type": "Schedule"} | filled(
         repeatFrequency=f"P{rule.interval}{UNITS[rule.frequency]}",
         byDay=_one_or_all([_weekday(rule, day) for day in rule.weekdays]),
         byMonthDay=rule.month_day,
@@ -151,7 +134,3 @@ def _weekday(rule: Rule, day: int) -> str:
 def _one_or_all(values: list[str] | list[Values] | list[Values | None]) -> object:
     found = [value for value in values if value]
     return found[0] if len(found) == 1 else found
-
-
-def _filled(**values: object) -> Values:
-    return {name: value for name, value in values.items() if value not in (None, "", 0, [])}

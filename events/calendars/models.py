@@ -14,11 +14,10 @@ from sqlalchemy import false as sa_false
 from sqlalchemy import text as sa_text
 from sqlmodel import Field
 
-from ..db import Row
+from ..db import NO_TEXT_BEFORE, Row
 from ..places.models import Located
 
-# A text column that came later: rows that were there before have nothing in it.
-NO_TEXT: Any = Field(default="", sa_column_kwargs={"server_default": sa_text("''")})
+NO_TEXT: Any = Field(default="", sa_column_kwargs=NO_TEXT_BEFORE)
 
 
 class State(StrEnum):

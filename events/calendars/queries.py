@@ -204,6 +204,26 @@ def _wanted(session: Session, selection: Selection, now: datetime) -> list[sa.Co
     return [*since, *selection.dates(), *selection.conditions(session)]
 
 
+def branches_meeting(since: datetime, until: datetime) -> sa.ColumnElement[bool]:
+    """A condition on branches: something takes place there between the two."""
+    return col(Branch.id).in_(_hosts(since, until))
+
+
+def branches_on(session: Session, now: datetime) -> frozenset[int]:
+    """The branches where something is on now."""
+    rows = session.connection().execute(_hosts(now, now + timedelta(seconds=1)))
+    return frozenset(number for (number,) in rows)
+
+
+def _hosts(since: datetime, until: datetime) -> sa.Select[Any]:
+    host, occurrence = table_of(EventBranch).c, table_of(Occurrence).c
+    return (
+        sa.select(host.branch_id)
+        .join(table_of(Occurrence), occurrence.event_id == host.event_id)
+        .where(occurrence.ends_at > since, occurrence.starts_at < until, occurrence.cancelled.is_(False))
+    )
+
+
 def next_dates_of_branches(session: Session, branch_ids: Sequence[int], now: datetime) -> dict[int, Listed]:
     """The next date that is on, for each of the branches that has one: one query for all."""
     host = table_of(EventBranch).c

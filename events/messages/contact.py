@@ -16,11 +16,12 @@ from ..language import Language
 from .models import ContactMessage
 from .outbox import put
 
-About = Literal["question", "join", "visit", "press"]
+About = Literal["question", "join", "start", "visit", "press"]
 
 PRESETS: dict[str, Message] = {
     "question": say("A question"),
     "join": say("I would like to join"),
+    "start": say("I would like to start a branch"),
     "visit": say("I would like to visit"),
     "press": say("Press enquiry"),
 }

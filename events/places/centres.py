@@ -3,16 +3,17 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
-from .geo import Distance, Point, great_circle
+from .geo import KM_PER_DEGREE, Distance, Point, great_circle
 from .packages import PostalRow
 
 CELLS_DEGREES = (0.05, 0.2, 1.0, 5.0)
 ENOUGH_POINTS = 4
 ALONE_KM = 50.0
 FINEST_KM = 0.5
-KM_PER_DEGREE = 111.2
 
 
 def centre(rows: Sequence[PostalRow]) -> tuple[Point, Distance, PostalRow]:
@@ -45,6 +46,43 @@ def reaches(points: Sequence[Point], others: Iterable[tuple[float, float]] = ())
     distinct = {(point.latitude, point.longitude) for point in points}.union(others)
     grids = [(size, Counter(_cell(at, size) for at in distinct)) for size in CELLS_DEGREES]
     return [_reach((point.latitude, point.longitude), grids) for point in points]
+
+
+def areas(
+    places: Iterable[tuple[str, str, float, float, int]],
+) -> Iterator[tuple[str, str, float, float, float, int]]:
+    """(country, region, latitude, longitude, km, people) of each country (region "") and each of its regions.
+
+    From (country, region, latitude, longitude, people) in the order of countries and regions. The middle is
+    where the people are; nine of ten of its places lie within the kilometres of it.
+    """
+    for country, of_country in groupby(places, itemgetter(0)):
+        whole = []
+        for region, of_region in groupby(of_country, itemgetter(1)):
+            found = [
+                (*Point(latitude, longitude).ecef(), people + 1)
+                for _, _, latitude, longitude, people in of_region
+            ]
+            whole += found
+            if region:
+                yield country, region, *_middle_of_people(found)
+        yield country, "", *_middle_of_people(whole)
+
+
+def _middle_of_people(
+    places: Sequence[tuple[float, float, float, int]],
+) -> tuple[float, float, float, int]:
+    people = sum(place[3] for place in places)
+    middle = tuple(sum(place[axis] * place[3] for place in places) / people for axis in range(3))
+    point = Point.from_ecef(*middle)
+    away = sorted(math.dist(point.ecef(), place[:3]) for place in places)
+    reach = away[math.ceil(0.9 * len(away)) - 1] / 1000
+    return (
+        round(point.latitude, 4),
+        round(point.longitude, 4),
+        round(max(reach, 1.0), 1),
+        people - len(places),
+    )
 
 
 def _reach(at: tuple[float, float], grids: Iterable[tuple[float, Counter[tuple[int, int]]]]) -> Distance:

@@ -16,6 +16,9 @@ EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of the WGS84 ellipsoid
 EQUATOR_M = 6378137.0  # WGS84 semi-major axis
 ECCENTRICITY_2 = 6.69437999014e-3  # WGS84 first eccentricity, squared
 FARTHEST_KM = 20_040.0  # just beyond half the equator: nothing is farther away
+KM_PER_DEGREE = 111.2
+CELL_DEGREES = 0.2
+COLUMNS_OF_CELLS = 1800  # round the equator
 RADII = (5, 10, 25, 50, 100, 250)  # feeds round a radius up to one of these
 
 _NUMBER = r"[+\-−]?(?:\d+(?:\.\d*)?|\.\d+|nan|inf(?:inity)?)"
@@ -163,8 +166,31 @@ def great_circle(a: Point, b: Point) -> Distance:
 
 
 def geodesic(a: Point, b: Point) -> Distance:
-    """On the ellipsoid (Karney's algorithm, exact to nanometres): about 100 µs. For what is shown."""
+    """On the ellipsoid (Karney's algorithm, exact to nanometres): about 70 µs. For what is shown."""
     return Distance(float(geopy_geodesic((a.latitude, a.longitude), (b.latitude, b.longitude)).km))
+
+
+def cell(point: Point) -> int:
+    """The number of the square of CELL_DEGREES that the point lies in."""
+    return _cell(math.floor(point.latitude / CELL_DEGREES), math.floor(point.longitude / CELL_DEGREES))
+
+
+def cells_around(point: Point, distance: Distance) -> list[int]:
+    """The numbers of all squares that hold a point within `distance`, across the date line too."""
+    north = distance.km / KM_PER_DEGREE
+    highest = min(abs(point.latitude) + north, 89.0)
+    east = min(north / math.cos(math.radians(highest)), 180.0)
+    rows = _steps(point.latitude - north, point.latitude + north)
+    columns = _steps(point.longitude - east, point.longitude + east)
+    return list(dict.fromkeys(_cell(row, column) for row in rows for column in columns))
+
+
+def _steps(low: float, high: float) -> range:
+    return range(math.floor(low / CELL_DEGREES), math.floor(high / CELL_DEGREES) + 1)
+
+
+def _cell(row: int, column: int) -> int:
+    return row * COLUMNS_OF_CELLS + column % COLUMNS_OF_CELLS
 
 
 def _shown(number: float) -> str:

@@ -65,6 +65,7 @@ FULL_FORMS = (
     (("US",), re.compile(r"(\d{5})\d{4}"), r"\1"),  # ZIP+4
     (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}"), r"\1"),  # outward code
     (("GB",), re.compile(r"([A-Z]{1,2}\d)[A-Z](?:\d[A-Z]{2})?"), r"\1"),  # EC1A where only EC1 is listed
+    (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d"), r"\1"),  # sector: SW1A 1
     (("CA",), re.compile(r"([A-Z]\d[A-Z])\d[A-Z]\d"), r"\1"),  # forward sortation area
     (("NL",), re.compile(r"(\d{4})[A-Z]{2}"), r"\1"),
     (("IE",), re.compile(r"([A-Z]\d[\dW])[A-Z\d]{4}"), r"\1"),  # Eircode's routing key
@@ -77,10 +78,26 @@ FULL_FORMS = (
     (("MT",), re.compile(r"([A-Z]{3})\d{2,4}"), r"\1"),
 )
 
+# Written either way in names; GeoNames lists one of them.
+ABBREVIATIONS = (
+    ("st", "saint"),
+    ("ste", "sainte"),
+    ("mt", "mount"),
+    ("ft", "fort"),
+    ("sta", "santa"),
+    ("sto", "santo"),
+    ("so", "south"),
+    ("twp", "township"),
+    *(("s", "south"), ("n", "north"), ("e", "east"), ("w", "west")),
+)
+_KIND = re.compile(r" (?:township|twp)$")
+_POSSESSIVE = re.compile(r"(?<=\w) s\b")
+
 _NO_COUNTRIES = frozenset({"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ", *US_TERRITORIES})
 _SEPARATORS = re.compile(r"[\W_]+")
 _NOT_IN_CODES = re.compile(r"[^A-Z0-9]+")
 _CEDEX = re.compile(r"\s+CEDEX\b.*")
+_FORCES = re.compile(r"\bBFPO\s*(\d{1,4})\b|\bBF1\s*\d[A-Z]{2}\b", re.IGNORECASE)
 _MILITARY = re.compile(r"\b[AFD]PO\b")
 
 
@@ -118,6 +135,33 @@ def listed_forms(key: str) -> Iterator[tuple[tuple[str, ...], str]]:
 def is_military(place: str) -> bool:
     """US military mail (APO, FPO, DPO) has codes and no place: it is handed over, wherever the unit is."""
     return _MILITARY.search(place.upper()) is not None
+
+
+def forces_mail(text: str) -> str:
+    """The British forces' code in `text`, which is no place either: `BFPO 57`; empty without one."""
+    found = _FORCES.search(text)
+    if found is None:
+        return ""
+    return f"BFPO {found[1]}" if found[1] else found[0].upper()
+
+
+def shape(key: str) -> str:
+    """The form of a code's key: SW1A gives AA9A."""
+    return "".join("9" if letter.isdigit() else "A" for letter in key)
+
+
+def abbreviations(name: str) -> Iterator[str]:
+    """The folded name, then as it is also written: st louis, saint louis; swan s island, swans island."""
+    yield name
+    if _KIND.search(name):
+        yield _KIND.sub("", name)
+    if _POSSESSIVE.search(name):
+        yield _POSSESSIVE.sub("s", name)
+    words = name.split()
+    for short, long in ABBREVIATIONS:
+        for one, other in ((short, long), (long, short)):
+            if one in words and len(words) > 1:
+                yield " ".join(other if word == one else word for word in words)
 
 
 def home(country: str) -> str:

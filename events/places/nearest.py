@@ -11,7 +11,7 @@ along the ground, which orders all but near ties alike: these are put right here
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -51,6 +51,7 @@ class Spot(NamedTuple):
 
 
 # Expressions over it are made once and filled in when executed: making one takes longer than the search.
+WANTED = sa.bindparam("here_wanted", type_=sa.Integer())
 HERE = Spot(*(sa.bindparam(f"here_{name}", type_=sa.Float()) for name in Spot._fields))
 
 
@@ -63,11 +64,10 @@ def nearest(
     left out. Five columns are added behind its own: the chord's square, x, y, z and id. Only x, y and z place a
     row: a branch whose address is confidential has those of its area, whatever its coordinates are.
     """
-    query = statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
     by = _by_boxes if _index(session) == SQLITE else _by_distance
     wanted = limit + EXTRA
     while True:
-        rows = by(session, query, table, point, wanted)
+        rows = by(session, statement, table, point, wanted)
         if len(rows) < wanted or wanted >= MOST_ROWS or _is_settled(rows, limit):
             return _in_order(rows, point, limit)
         wanted *= 4
@@ -81,15 +81,29 @@ def within(session: Session, table: sa.Table, point: Point, distance: Distance) 
     return sa.and_(_in_box(_index(session), table, spot), near) if reach < WHOLE_EARTH_M / 2 else near
 
 
+@lru_cache(64)
+def _prepared(statement: sa.Select[Any], table: sa.Table) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """The statement with what ranks its rows, then as it is asked of SQLite. Kept for statements that are: to
+    make one takes as long as the search."""
+    query = statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
+    return query, query.order_by(_added(table)[0], table.c.id).limit(WANTED)
+
+
+@lru_cache(64)
+def _boxed(ranked: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    return ranked.where(_in_box_here(table))
+
+
 def _by_boxes(
-    session: Session, query: sa.Select[Any], table: sa.Table, point: Point, wanted: int
+    session: Session, statement: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
     """Rows of a box that is widened until everything nearer than the last row lies inside."""
-    ranked = query.order_by(_added(table)[0], table.c.id).limit(wanted)
-    boxed = ranked.where(_in_box_here(table))
+    _, ranked = _prepared(statement, table)
+    boxed = _boxed(ranked, table)
     reach = _first_reach(session, table, point, wanted)
     while True:
-        rows = session.execute(boxed if reach < WHOLE_EARTH_M else ranked, _here(point, reach)).all()
+        here = {**_here(point, reach), WANTED.key: wanted}
+        rows = session.execute(boxed if reach < WHOLE_EARTH_M else ranked, here).all()
         farthest = _chord(rows[-1]) if len(rows) == wanted else math.inf
         if farthest <= reach or reach >= WHOLE_EARTH_M:
             return rows
@@ -118,9 +132,10 @@ def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -
 
 
 def _by_distance(
-    session: Session, query: sa.Select[Any], table: sa.Table, point: Point, wanted: int
+    session: Session, statement: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
     """PostgreSQL's index walks outwards by itself, if it is asked for one order only; so all ties come."""
+    query, _ = _prepared(statement, table)
     away = _cube_away(table) if _index(session) == CUBE else _added(table)[0]
     rows = session.execute(query.order_by(away).fetch(wanted, with_ties=True), _here(point, 0.0)).all()
     return sorted(rows, key=lambda row: (_chord(row), _id(row)))[:wanted]

@@ -10,17 +10,14 @@ import re
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from tzfpy import get_tz
-
 from ..errors import Refusal, TooLarge, Unreadable, say
+from .borders import country_at
 from .geo import Point
 from .naming import code_key
 from .packages import PostalRow
@@ -206,15 +203,7 @@ def _country_at(cells: Sequence[str], columns: Columns) -> str:
         point = Point.parse(f"{cells[columns.latitude]},{cells[columns.longitude]}")
     except (Unreadable, IndexError):
         return ""
-    return _countries_by_zone().get(get_tz(point.longitude, point.latitude), "")
-
-
-@cache
-def _countries_by_zone() -> Mapping[str, str]:
-    """The country of each IANA zone, by the time zone database's own table."""
-    table = (resources.files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8")
-    rows = (line.split("\t") for line in table.splitlines() if not line.startswith("#"))
-    return {zone: country for country, _, zone, *_ in rows}
+    return country_at(point)
 
 
 def _row(row: int, cells: Sequence[str], columns: Columns, country: str) -> PostalRow | Refusal:

@@ -6,91 +6,66 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ..branches import formats, queries
+from ..branches import formats, json_ld, queries
 from ..branches.exchange import related_slugs
-from ..branches.models import Branch
-from ..branches.queries import Moved, Near
-from ..calendars.queries import Selection, next_dates_of_branches, upcoming
-from ..errors import Unreadable
+from ..branches.finding import ANY, Found
+from ..branches.hours import zone_of
+from ..branches.models import Branch, LocationType
+from ..branches.queries import Moved
+from ..branches.serving import described, reason, territory_of
+from ..branches.territory import Fit
+from ..calendars.queries import Selection, upcoming
+from ..errors import Message, Unreadable
+from ..places.formats import record
 from ..places.geo import Distance
-from ..places.lookup import Interpretation
+from . import near
 from .endpoints import now
 from .environment import link
-from .finding import Finding, find_place, read_within
-from .forms import Form, page_number, query
+from .finding import find_place
+from .forms import page_number, query
+from .map import Map, Spot, directions, draw_map
+from .opening import hours_in_words, opening_note
 from .responses import moved
-from .rows import STATUS_NOTES, branch_row, by_day, near_rows, unit_of
+from .rows import STATUS_NOTES, branch_row, by_day, unit_of
 from .state import language_of, state_of
 from .subscribing import alternates, subscribe_links
 from .templating import render
 from .words import access_in_words, language_name
 
-NEAREST = 5
-MOST_WITHIN = 100
 EVENTS_SHOWN = 8
 
 
 def directory(request: Request, session: Session) -> Response:
     form = query(request)
     if form["near"].strip():
-        return _near(request, session, form)
-    page = page_number(form)
-    found, pages = queries.directory(session, page)
+        return near.page(request, session)
+    wish, problem, number = ANY, None, page_number(form)
+    try:
+        wish = near.read_wish(request, session, form)
+    except Unreadable as error:
+        problem = error
+    found, pages = near.listed(session, wish, number)
     return render(
         request,
         "branches/directory.html",
+        status_code=problem.status if problem else 200,
+        sentence=problem.message if problem else None,
         branches=[branch_row(request, branch) for branch in found],
-        page=page,
+        page=number,
         pages=pages,
         form=form,
+        kept={name: form.all(name) for name in ("open", "language", "access")},
+        filters=near.filter_choices(request, session, form),
     )
-
-
-def _near(request: Request, session: Session, form: Form) -> Response:
-    try:
-        finding = find_place(request, session, form)
-        found = nearest(request, session, form, finding)
-    except Unreadable as error:  # said above the form, which keeps what was typed
-        finding, found = Finding(form["near"], problem=error), []
-    coming = next_dates_of_branches(session, [near.branch.id for near in found if near.branch.id], now())
-    return render(
-        request,
-        "branches/near.html",
-        unit=unit_of(request),
-        status_code=finding.status,
-        form=form,
-        finding=finding,
-        sentence=finding.sentence,
-        others=[_other(request, form, place) for place in finding.others if place.point],
-        branches=near_rows(request, found, coming),
-        precision=language_of(request).distance(max(finding.place.precision_km, 0.1), unit_of(request))
-        if finding.place
-        else "",
-    )
-
-
-def nearest(request: Request, session: Session, form: Form, finding: Finding) -> list[Near]:
-    """The five nearest, or all within `within`; nothing for an unknown place."""
-    within = read_within(request, form, None)
-    if finding.place is None or finding.place.point is None:
-        return []
-    limit = MOST_WITHIN if within else NEAREST
-    return queries.nearest_to(session, finding.place.point, limit=limit, farthest=within)
-
-
-def _other(request: Request, form: Form, place: Interpretation) -> dict[str, str]:
-    """A reading that was not taken, as a link that takes it."""
-    typed = {"near": form["near"], "country": place.country, "within": form["within"]}
-    if place.point and (place.kind == "place" or place.country is None):
-        typed |= {"near": str(place.point), "country": None}
-    return {"label": place.label, "href": link(language_of(request).code, "/branches", typed)}
 
 
 def page(request: Request, session: Session) -> Response:
     branch = queries.by_slug(session, request.path_params["slug"])
     if isinstance(branch, Moved):
         return moved(request, f"/branches/{branch.slug}")
-    events, more = upcoming(session, Selection(branches=(branch.slug,)), now(), size=EVENTS_SHOWN)
+    moment = now()
+    events, more = upcoming(session, Selection(branches=(branch.slug,)), moment, size=EVENTS_SHOWN)
+    next_event = next((event for event in events if not event.cancelled), None)
     parent = session.get(Branch, branch.parent_id) if branch.parent_id else None
     spoken = language_of(request)
     return render(
@@ -98,8 +73,18 @@ def page(request: Request, session: Session) -> Response:
         "branches/page.html",
         branch=branch,
         status_note=STATUS_NOTES.get(branch.status),
+        opening=opening_note(spoken, branch, moment, next_event),
+        hours=hours_in_words(spoken, branch.opening_hours),
+        hours_zone=spoken.zone(branch.timezone) if zone_of(branch) else "",
         parent=parent,
         successor=queries.successor(session, branch),
+        area=[
+            spoken.say(text) if isinstance(text, Message) else text
+            for text in described(territory_of(branch))
+        ],
+        directions=directions(spoken, branch),
+        map=_map(request, branch),
+        data=json_ld.script(_for_search_engines(request, branch, parent)),
         children=[branch_row(request, child) for child in queries.children(session, branch)],
         days=by_day(request, events),
         more=more,
@@ -108,6 +93,14 @@ def page(request: Request, session: Session) -> Response:
         subscribe=subscribe_links(request, f"/branches/{branch.slug}.ics", {}),
         feeds=alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
     )
+
+
+def _map(request: Request, branch: Branch) -> Map | None:
+    """Where it is, and the area it serves."""
+    if branch.public_point is None or branch.location_type == LocationType.VIRTUAL:
+        return None
+    spot = Spot(None, branch.name, "", branch.public_point, branch.confidential)
+    return draw_map(language_of(request), unit_of(request), [spot], None, areas=list(near.areas_of([branch])))
 
 
 def vcard(request: Request, session: Session) -> Response:
@@ -134,24 +127,33 @@ def list_json(request: Request, session: Session) -> Response:
     """`/branches.json` and `/api/v1/branches/near`: how the place was read, and what was found."""
     form = query(request)
     finding = find_place(request, session, form)
-    found: list[tuple[Branch, Distance | None]]
-    if finding.typed:
-        found = [(near.branch, near.distance) for near in nearest(request, session, form, finding)]
-    else:
-        found = [(branch, None) for branch in queries.everywhere(session)]
-    slugs = related_slugs(session, [branch for branch, _ in found])
-    items = [
-        formats.public(branch, distance=away, url=_page_url(request, branch), slugs=slugs)
-        for branch, away in found
-    ]
-    places = [finding.place, *finding.others] if finding.place else []
+    found = near.search(request, session, form, finding) if finding.typed else None
+    rows = _rows(session, found)
+    slugs = related_slugs(session, [branch for branch, *_ in rows])
+    say = language_of(request).say
+    items = []
+    for branch, away, fit in rows:
+        item = formats.public(branch, distance=away, url=_page_url(request, branch), slugs=slugs)
+        items.append(item | ({"serves": {"certain": fit.sure, "why": say(reason(fit))}} if fit else {}))
     body: dict[str, object] = {
-        "interpretations": [_interpretation(place) for place in places],
+        "interpretations": [record(place) for place in finding.readings],
         "items": items,
     }
+    if found:
+        body["online"] = [
+            formats.public(each, url=_page_url(request, each), slugs=slugs) for each in found.online
+        ]
     if finding.sentence:
-        body["detail"] = language_of(request).say(finding.sentence)
+        body["detail"] = say(finding.sentence)
     return JSONResponse(body)
+
+
+def _rows(session: Session, found: Found | None) -> list[tuple[Branch, Distance | None, Fit | None]]:
+    """Those that serve the place first, then the nearest; without a place every branch."""
+    if found is None:
+        return [(branch, None, None) for branch in queries.everywhere(session)]
+    served = [(one.branch, one.distance, one.fit) for one in found.serving]
+    return [*served, *((one.branch, one.distance, None) for one in found.nearest)]
 
 
 def list_csv(request: Request, session: Session) -> Response:
@@ -161,26 +163,31 @@ def list_csv(request: Request, session: Session) -> Response:
 
 
 def list_geojson(request: Request, session: Session) -> Response:
-    return JSONResponse(formats.geojson(_listed(request, session)), media_type="application/geo+json")
+    collection = formats.geojson(
+        _listed(request, session),
+        lambda branch: _page_url(request, branch),
+        state_of(request).settings.name,
+    )
+    return JSONResponse(collection, media_type="application/geo+json")
 
 
 def _listed(request: Request, session: Session) -> Sequence[Branch]:
     form = query(request)
     finding = find_place(request, session, form)
-    if finding.typed:
-        return [near.branch for near in nearest(request, session, form, finding)]
-    return queries.everywhere(session)
+    found = near.search(request, session, form, finding) if finding.typed else None
+    return [branch for branch, *_ in _rows(session, found)]
 
 
-def _interpretation(place: Interpretation) -> dict[str, object]:
-    return {
-        "kind": place.kind,
-        "label": place.label,
-        "country": place.country,
-        "latitude": place.point.latitude if place.point else None,
-        "longitude": place.point.longitude if place.point else None,
-        "precision_km": place.precision_km,
-    }
+def _for_search_engines(request: Request, branch: Branch, parent: Branch | None) -> json_ld.Values:
+    publishing, spoken = state_of(request).publishing, language_of(request)
+    list_page = publishing.base_url + link(spoken.code, "/branches", {})
+    above = [json_ld.Page(parent.name, publishing.page_of_branch(parent, spoken))] if parent else []
+    return json_ld.branch_page(
+        branch,
+        publishing.page_of_branch(branch, spoken),
+        part_of=above[0] if above else json_ld.Page(publishing.organisation, publishing.base_url),
+        trail=[json_ld.Page(spoken.gettext("Branches"), list_page), *above],
+    )
 
 
 def _page_url(request: Request, branch: Branch) -> str:

@@ -1,27 +1,27 @@
 """`?near=` and the other filters, as they are typed, into places and selections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
 from sqlmodel import Session
 from starlette.requests import Request
 
-from ..branches import queries as branches
+from ..branches.finding import Asked, read
 from ..calendars.drafts import ACCESS
 from ..calendars.queries import EVERYTHING, Selection
 from ..errors import BranchlineError, Message, Unreadable, say
 from ..places.asking import country_order
 from ..places.geo import Distance, Unit
-from ..places.lookup import Interpretation, KnownPlace, UnknownPlace
-from ..places.naming import fold
+from ..places.readings import Interpretation, UnknownPlace
+from .endpoints import now
 from .forms import Form, known_day
 from .rows import unit_of
 from .state import language_of, state_of
+from .words import ACCESS_WORDS
 
 DEFAULT_WITHIN = 25.0  # in the reader's unit
 LONGEST_TEXT = 200
-BRANCH_PRECISION_KM = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,21 @@ class Finding:
     """How what was typed was read: the first reading answers, the others are offered as links."""
 
     typed: str
-    place: Interpretation | None = None
-    others: Sequence[Interpretation] = ()
+    readings: Sequence[Interpretation] = ()
+    elsewhere: Sequence[Interpretation] = ()  # what it is only outside the country that was said
     problem: BranchlineError | None = None  # UnknownPlace, or what could not be read
+
+    @property
+    def place(self) -> Interpretation | None:
+        """The reading that answers: the first, unless it has no place."""
+        first = next(iter(self.readings), None)
+        return first if first and first.point else None
+
+    @property
+    def others(self) -> Sequence[Interpretation]:
+        """Readings that are offered as links."""
+        rest = self.readings[1:] or self.elsewhere
+        return [reading for reading in rest if reading.point]
 
     @property
     def sentence(self) -> Message | None:
@@ -47,45 +59,21 @@ def find_place(request: Request, session: Session, form: Form) -> Finding:
     typed = form["near"].strip()
     if not typed:
         return Finding("")
+    state = state_of(request)
     country = form["country"].strip() or None
     prefer = country_order(
         country,
-        state_of(request).settings.countries,
-        branches.countries(session),
+        state.settings.countries,
+        state.whereabouts.countries(session, now()),
         request.headers.get("accept-language", ""),
     )
+    asked = Asked(typed, country, prefer, language_of(request).code)
     try:
-        readings = state_of(request).gazetteer.interpretations(
-            typed,
-            country=country,
-            prefer=prefer,
-            locale=language_of(request).code,
-            known=lambda: known_places(session),
-        )
+        readings = read(session, state.gazetteer, asked)
     except UnknownPlace as error:
-        named = _branches_named(session, typed)
-        if not named:
-            return Finding(typed, None, error.elsewhere, error)
-        readings = named
-    return Finding(typed, readings[0], readings[1:])
-
-
-def known_places(session: Session) -> Iterator[KnownPlace]:
-    """Where the branches are: serves where the directory of places does not know a place, or is missing."""
-    for branch in branches.everywhere(session):
-        if branch.point is not None and not branch.confidential:
-            yield KnownPlace(
-                branch.postal_code, branch.city, branch.state_province, branch.country, branch.point
-            )
-
-
-def _branches_named(session: Session, typed: str) -> list[Interpretation]:
-    """The name of a branch is a place too."""
-    return [
-        Interpretation("branch", branch.name, branch.country or None, branch.point, BRANCH_PRECISION_KM)
-        for branch in branches.named_like(session, fold(typed))
-        if branch.shows_position
-    ]
+        return Finding(typed, (), error.elsewhere, error)
+    nowhere = readings[0].point is None and readings[0].kind != "branch"
+    return Finding(typed, readings, (), UnknownPlace(typed, "nowhere") if nowhere else None)
 
 
 def read_within(request: Request, form: Form, default: float | None) -> Distance | None:
@@ -112,8 +100,8 @@ def read_selection(request: Request, form: Form) -> Selection:
         first=first,
         last=last,
         online=_online(form["online"].strip()),
-        language=_language(form["language"].strip()),
-        access=_access(form),
+        language=read_language(form),
+        access=read_access(form, ACCESS),
         text=form["q"].strip()[:LONGEST_TEXT],
     )
 
@@ -123,7 +111,9 @@ def select_near(request: Request, session: Session, form: Form) -> tuple[Selecti
     selection = read_selection(request, form)
     finding = find_place(request, session, form)
     within = read_within(request, form, DEFAULT_WITHIN)
-    if finding.place is None or finding.place.point is None:
+    if finding.place is None:
+        if finding.typed and finding.problem is None:  # a branch that meets nowhere
+            finding = replace(finding, problem=UnknownPlace(finding.typed, "place"))
         return selection, finding
     return replace(selection, near=finding.place.point, within=within), finding
 
@@ -168,21 +158,24 @@ def _online(text: str) -> bool | None:
     raise Unreadable(say("“online” can be yes or no, not “%(text)s”.", text=text[:40]))
 
 
-def _language(text: str) -> str:
+def read_language(form: Form) -> str:
+    """Raises Unreadable."""
+    text = form["language"].strip()
     if text and not (text.isascii() and text.replace("-", "").isalnum() and len(text) <= 20):
         raise Unreadable(say("“%(text)s” is not a language. One looks like en or es.", text=text[:40]))
     return text
 
 
-def _access(form: Form) -> tuple[str, ...]:
+def read_access(form: Form, known: Collection[str] = ACCESS_WORDS) -> tuple[str, ...]:
+    """Raises Unreadable."""
     words = _slugs(form, "access")
     for word in words:
-        if word not in ACCESS:
+        if word not in known:
             raise Unreadable(
                 say(
                     "“%(text)s” is not a kind of access. Known are: %(known)s.",
                     text=word[:40],
-                    known=", ".join(ACCESS),
+                    known=", ".join(known),
                 )
             )
     return words

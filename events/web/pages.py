@@ -101,8 +101,9 @@ def readyz(request: Request, session: Session) -> Response:
 
 
 async def robots(request: Request) -> Response:
-    lines = ("User-agent: *", "Disallow: /organize", "Disallow: /account", "Disallow: /sign-in", "")
-    return PlainTextResponse("\n".join(lines))
+    rules = ("User-agent: *", "Disallow: /organize", "Disallow: /account", "Disallow: /sign-in")
+    sitemap = f"Sitemap: {state_of(request).settings.public_url}/sitemap.xml"
+    return PlainTextResponse("\n".join((*rules, "", sitemap, "")))
 
 
 async def change_password_address(request: Request) -> Response:

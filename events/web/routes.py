@@ -3,8 +3,21 @@
 from starlette.routing import BaseRoute, Route
 
 from .. import limits
-from . import branches, calendars, feeds, imports, lists, messages, organize, pages, people
-from .endpoints import ORGANIZER, SIGNED_IN, by_address, by_path, read, write
+from . import (
+    api,
+    branches,
+    calendars,
+    coverage,
+    feeds,
+    imports,
+    lists,
+    messages,
+    organize,
+    pages,
+    people,
+    sitemap,
+)
+from .endpoints import ADMIN, ORGANIZER, SIGNED_IN, by_address, by_path, read, write
 
 POST = ["POST"]
 CONTACT = (by_address(limits.CONTACT), by_path(limits.CONTACT_BRANCH))
@@ -81,13 +94,21 @@ routes: list[BaseRoute] = [
     Route("/organize/imports/{id}/refresh",     write(imports.refresh, ORGANIZER), methods=POST),
     Route("/organize/imports/{id}/removal",     write(imports.remove, ORGANIZER), methods=POST),
     Route("/organize/branches/{slug}/subscribers", read(imports.subscribers, ORGANIZER)),
+    Route("/organize/coverage",                 read(coverage.page, ADMIN)),
 
     # machines
+    Route("/api/v1/branches",                   read(api.branch_list)),
     Route("/api/v1/branches/near",              read(branches.list_json)),
+    Route("/api/v1/branches/{slug}",            read(api.branch)),
+    Route("/api/v1/places",                     read(api.places)),
+    Route("/api/v1/events",                     read(api.events)),
+    Route("/api/v1/events/{id}",                read(api.event)),
+    Route("/api/v1/occurrences",                read(api.occurrences)),
     Route("/static/{path:path}",                pages.static),
     Route("/healthz",                           pages.healthz),
     Route("/readyz",                            read(pages.readyz)),
     Route("/robots.txt",                        pages.robots),
+    Route("/sitemap.xml",                       read(sitemap.sitemap)),
     Route("/.well-known/change-password",       pages.change_password_address),
 ]
 # fmt: on

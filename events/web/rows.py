@@ -7,8 +7,7 @@ from itertools import groupby
 
 from starlette.requests import Request
 
-from ..branches.models import Branch, Status
-from ..branches.queries import Near
+from ..branches.models import Branch, LocationType, Status
 from ..calendars.models import Attendance, State
 from ..calendars.queries import Listed
 from ..calendars.recurrence import parse_rule
@@ -16,6 +15,7 @@ from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance, Point, Unit, geodesic
 from .environment import link
+from .opening import OpeningNote
 from .state import language_of, state_of
 from .words import rule_in_words
 
@@ -55,6 +55,10 @@ class BranchRow:
     distance: str | None
     next_event: EventRow | None
     number: int | None
+    reason: str = ""  # why it is shown, where it is not for being near
+    opening: OpeningNote | None = None
+    street: str = ""
+    directions: Sequence[tuple[str, str]] = ()  # labels and addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,9 @@ def branch_row(
     away: Distance | None = None,
     next_event: EventRow | None = None,
     number: int | None = None,
+    reason: str = "",
+    opening: OpeningNote | None = None,
+    directions: Sequence[tuple[str, str]] = (),
 ) -> BranchRow:
     spoken = language_of(request)
     note = STATUS_NOTES.get(branch.status)
@@ -123,19 +130,11 @@ def branch_row(
         distance=distance_text(request, away) if away else None,
         next_event=next_event,
         number=number,
+        reason=reason,
+        opening=opening,
+        street=", ".join(branch.street) if branch.location_type != LocationType.VIRTUAL else "",
+        directions=directions,
     )
-
-
-def near_rows(request: Request, found: Sequence[Near], next_events: Mapping[int, Listed]) -> list[BranchRow]:
-    rows = []
-    for number, near in enumerate(found, 1):
-        coming = next_events.get(near.branch.id or 0)
-        rows.append(
-            branch_row(
-                request, near.branch, near.distance, event_row(request, coming) if coming else None, number
-            )
-        )
-    return rows
 
 
 STATUS_NOTES: Mapping[str, Message] = {

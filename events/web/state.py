@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import Scope
 
+from ..branches.queries import Whereabouts
 from ..calendars.content import Publishing
 from ..calendars.kept import FeedCache
 from ..calendars.polls import PollCounter
@@ -39,6 +40,7 @@ class State:
     threads: ThreadPoolExecutor
     limiter: Limiter
     gazetteer: Gazetteer
+    whereabouts: Whereabouts
     feeds: FeedCache
     polls: PollCounter
     publishing: Publishing

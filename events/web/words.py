@@ -53,6 +53,12 @@ def access_options(spoken: Language) -> list[tuple[str, str]]:
     return [(word, spoken.say(ACCESS_WORDS[word])) for word in ACCESS]
 
 
+def branch_access_options(spoken: Language) -> list[tuple[str, str]]:
+    """What branches say of their rooms, beside what events say of themselves."""
+    words = [word for word in ACCESS_WORDS if word not in ("free", "childcare")]
+    return [(word, spoken.say(ACCESS_WORDS[word])) for word in words]
+
+
 def language_options(spoken: Language, tags: Iterable[str]) -> list[tuple[str, str]]:
     """Languages by their names in the reader's language."""
     return [(tag, language_name(spoken, tag)) for tag in dict.fromkeys(tags) if tag]

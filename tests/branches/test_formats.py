@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -111,6 +111,57 @@ def test_geojson_without_a_position_has_no_geometry() -> None:
     (feature,) = json.loads(json.dumps(geojson([alder(None)], lambda branch: PAGE)))["features"]
     assert feature["geometry"] is None
     assert feature["properties"]["website"] == PAGE
+
+
+def test_geojson_has_the_tags_of_all_the_places_and_none_that_is_empty() -> None:
+    branch = alder(
+        alternate_name="El Aliso",
+        phone="+1 312 555 0100",
+        opening_hours="Mo-Fr 09:00-17:00",
+        opened_on=date(2011, 1, 10),
+        links="https://www.facebook.com/alder,https://m.facebook.com/old,https://x.com/alder,https://a.example/b",
+    )
+    (feature,) = json.loads(json.dumps(geojson([branch], lambda _: PAGE, "Hazel Clubs")))["features"]
+    assert feature["properties"] == {
+        "ref": "alder",
+        "name": "Alder Club",
+        "branch": "Alder Club",
+        "operator": "Hazel Clubs",
+        "alt_name": "El Aliso",
+        "addr:street_address": "2150 N Halsted St, Floor 3",
+        "addr:city": "Chicago",
+        "addr:state": "IL",
+        "addr:postcode": "60614",
+        "addr:country": "US",
+        "phone": "+1 312 555 0100",
+        "website": PAGE,
+        "opening_hours": "Mo-Fr 09:00-17:00",
+        "start_date": "2011-01-10",
+        "geocode_accuracy": "exact",
+        "contact:facebook": "https://www.facebook.com/alder",
+        "contact:twitter": "https://x.com/alder",
+    }
+
+
+def test_geojson_of_a_confidential_branch_says_the_city_and_not_even_how_it_was_placed() -> None:
+    (feature,) = json.loads(json.dumps(geojson([alder(confidential=True)], lambda _: PAGE)))["features"]
+    assert feature["geometry"] is None
+    assert feature["properties"] == {
+        "ref": "alder",
+        "name": "Alder Club",
+        "branch": "Alder Club",
+        "addr:city": "Chicago",
+        "addr:state": "IL",
+        "addr:country": "US",
+        "website": PAGE,
+    }
+
+
+def test_the_website_in_geojson_is_the_branchs_own_where_it_has_one() -> None:
+    (feature,) = json.loads(json.dumps(geojson([alder(url="https://alder.example/")], lambda _: PAGE)))[
+        "features"
+    ]
+    assert feature["properties"]["website"] == "https://alder.example/"
 
 
 def test_a_vcard_escapes_what_separates() -> None:

@@ -8,7 +8,8 @@ import pytest
 from events.errors import Unreadable
 from events.places.asking import country_order
 from events.places.geo import InvalidCoordinates, Point
-from events.places.lookup import Gazetteer, KnownPlace, UnknownPlace
+from events.places.lookup import Gazetteer
+from events.places.readings import KnownPlace, UnknownPlace
 
 from ..small_gazetteer import build_small
 
@@ -124,10 +125,10 @@ def test_a_country_that_is_none_is_refused(places: Gazetteer, country: str) -> N
 def test_without_a_directory_the_branches_say_where_they_are(tmp_path: Path) -> None:
     places = Gazetteer(tmp_path / "none.db")
     assert not places.exists
-    found = places.interpretations("60614", known=lambda: [ALDER])
+    found = places.interpretations("60614", known=lambda _: [ALDER])
     assert found[0].point == ALDER.point
     with pytest.raises(UnknownPlace) as caught:
-        places.interpretations("10115", known=lambda: [ALDER])
+        places.interpretations("10115", known=lambda _: [ALDER])
     assert caught.value.reason == "no_directory"
 
 
@@ -150,10 +151,10 @@ def test_a_full_postcode_of_a_branch_is_found_by_its_outward_code_and_by_a_neigh
     whitechapel = KnownPlace("E1 6QL", "London", "", "GB", Point(51.52, -0.07))
     places = Gazetteer(tmp_path / "none.db")
     for typed in ("E1", "e1 7aa", "London", "London, United Kingdom"):
-        (found,) = places.interpretations(typed, known=lambda: [whitechapel])
+        (found,) = places.interpretations(typed, known=lambda _: [whitechapel])
         assert found.point == whitechapel.point
     with pytest.raises(UnknownPlace):
-        places.interpretations("London, France", known=lambda: [whitechapel])
+        places.interpretations("London, France", known=lambda _: [whitechapel])
 
 
 def test_a_directory_that_is_replaced_is_noticed_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""A branch as schema.org knows it, for search engines: only what is true, and what its page shows too.
+
+Of a confidential branch no place is told but its city: no street, code, position, area or opening hours.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import time
+
+from ..markdown import plain
+from ..places.geo import Point
+from .drafts import Accuracy
+from .models import Branch, LocationType, Status
+
+SCHEMA = "https://schema.org"
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DIGITS = 6  # of degrees: 10 cm
+GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)
+
+Values = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page is about, and where it is (an absolute URL)."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeeklyHours:
+    """Open on these weekdays (0 is Monday) of each week, by the branch's clock.
+
+    `closes` before `opens`: of the next day.
+    """
+
+    weekdays: Sequence[int]
+    opens: time
+    closes: time
+
+
+def branch_page(
+    branch: Branch, page: str, part_of: Page, trail: Sequence[Page], hours: Sequence[WeeklyHours] = ()
+) -> Values:
+    """What the page at `page` is about, and where it stands: `trail` are the pages above it, outermost first.
+
+    `part_of`: the parent, else the organisation. `hours` only where each week is like the other.
+    """
+    crumbs = [*trail, Page(branch.name, page)]
+    return {"@context": SCHEMA, "@graph": [_branch(branch, page, part_of, hours), _breadcrumbs(crumbs)]}
+
+
+def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHours]) -> Values:
+    visited = _can_be_visited(branch)
+    return {"@type": "LocalBusiness" if visited else "Organization", "@id": f"{page}#branch"} | filled(
+        name=branch.name,
+        alternateName=branch.alternate_name,
+        description=plain(branch.description),
+        url=branch.url or page,
+        mainEntityOfPage=page,
+        sameAs=branch.link_list,
+        telephone=branch.phone,
+        address=postal_address(branch),
+        geo=coordinates(branch.point) if visited and _is_exact(branch) else None,
+        areaServed="" if branch.confidential else branch.service_area,
+        openingHoursSpecification=[_opening(each) for each in hours] if visited else None,
+        knowsLanguage=branch.language_list,
+        foundingDate=branch.opened_on and branch.opened_on.isoformat(),
+        dissolutionDate=branch.end_date and branch.end_date.isoformat(),
+        parentOrganization={"@type": "Organization", "name": part_of.name, "url": part_of.url},
+    )
+
+
+def _can_be_visited(branch: Branch) -> bool:
+    """Then it is what schema.org calls a LocalBusiness, "a particular physical business or branch of an
+    organization", place and organisation at once, which needs an address. Everything else is an organisation: what
+    is confidential, online or a post box, still being set up, or no longer active.
+    """
+    is_open = branch.status == Status.ACTIVE and branch.location_type == LocationType.PHYSICAL
+    return is_open and bool(branch.street)
+
+
+def _is_exact(branch: Branch) -> bool:
+    """The middle of a town or of a postal code would be a false address."""
+    return branch.shows_position and branch.geocode_accuracy not in GUESSED
+
+
+def _opening(hours: WeeklyHours) -> Values:
+    return {
+        "@type": "OpeningHoursSpecification",
+        "dayOfWeek": [f"{SCHEMA}/{WEEKDAYS[day]}" for day in hours.weekdays],
+        "opens": f"{hours.opens:%H:%M}",
+        "closes": f"{hours.closes:%H:%M}",
+    }
+
+
+def _breadcrumbs(pages: Sequence[Page]) -> Values:
+    items = [
+        {"@type": "ListItem", "position": position, "name": page.name, "item": page.url}
+        for position, page in enumerate(pages, 1)
+    ]
+    return {"@type": "BreadcrumbList", "itemListElement": items}
+
+
+# ---------------------------------------------------------------- shared with what else schema.org is told
+
+
+def script(values: Values) -> str:
+    """The text of a script element: nothing in it can end the element or begin another."""
+    text = json.dumps(values, ensure_ascii=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def postal_address(branch: Branch) -> Values | None:
+    """As far as it may be shown."""
+    parts = filled(
+        streetAddress=", ".join(branch.street),
+        addressLocality=branch.city,
+        addressRegion=branch.state_province,
+        postalCode="" if branch.confidential else branch.postal_code,
+        addressCountry=branch.country,
+    )
+    return {"@type": "PostalAddress"} | parts if parts else None
+
+
+def coordinates(point: Point | None) -> Values | None:
+    if point is None:
+        return None
+    latitude, longitude = round(point.latitude, DIGITS), round(point.longitude, DIGITS)
+    return {"@type": "GeoCoordinates", "latitude": latitude, "longitude": longitude}
+
+
+def filled(**values: object) -> Values:
+    """Without what is empty."""
+    return {name: value for name, value in values.items() if value not in (None, "", 0, [])}
