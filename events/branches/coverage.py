@@ -19,7 +19,7 @@ from ..places.gazetteer import read_only
 from ..places.geo import Point
 from ..places.lookup import Gazetteer
 from .hours import EXAMPLE
-from .models import Branch, Status
+from .models import Branch, ServiceKey, Status
 from .oddities import (
     GUESSED,
     Directory,
@@ -228,5 +228,57 @@ def _stands_exactly(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
+def overlapping_codes(session: Session) -> Check:
+    """By postal codes, those that most branches serve first; a code also overlaps with a beginning of it."""
+    check = Check(
+        Kind(
+            "shared_codes",
+            say("The same postal codes"),
+            say(
+                "Whoever lives there is offered all of these branches: say in one service area only what one serves."
+            ),
+        )
+    )
+    found: dict[str, set[int]] = {}
+    for key, one, other in session.connection().execute(_overlaps(), execution_options=STREAMED):
+        found.setdefault(key.split(":")[-1], set()).update((one, other))
+    check.total = len(found)
+    most = sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))[:SHOWN]
+    table = table_of(Branch)
+    wanted = {number for _, numbers in most for number in numbers}
+    rows = session.connection().execute(
+        sa.select(table.c.id, table.c.slug, table.c.name).where(table.c.id.in_(wanted))
+    )
+    named = {number: Named(slug, name) for number, slug, name in rows}
+    for code, numbers in most:
+        here = [named[number] for number in sorted(numbers)][:SHOWN_TOGETHER]
+        message = say("%(count)d branches serve the postal code %(code)s.", count=len(numbers), code=code)
+        check.findings.append(Finding(here, message, len(numbers) - len(here)))
+    return check
+
+
+def _overlaps() -> sa.Select[str, int, int]:
+    """Pairs of branches with the key of the code, or of the longer beginning, that both serve."""
+    one, other = (sa.alias(table_of(ServiceKey)) for _ in range(2))
+    begun = sa.func.substr(other.c.key, len("begin:") + 1)
+    beginning = sa.and_(
+        other.c.key.startswith("begin:"),
+        sa.or_(one.c.key.like("code:" + begun + "%"), one.c.key.like("begin:" + begun + "%")),
+    )
+    same = sa.or_(one.c.key == other.c.key, beginning)
+    active = [
+        sa.exists().where(
+            table_of(Branch).c.id == alias.c.branch_id, table_of(Branch).c.status != Status.CLOSED
+        )
+        for alias in (one, other)
+    ]
+    return sa.select(one.c.key, one.c.branch_id, other.c.branch_id).where(
+        one.c.branch_id != other.c.branch_id,
+        sa.or_(one.c.key.startswith("code:"), one.c.key.startswith("begin:")),
+        same,
+        *active,
+    )
+
+
 # Each compares branches with each other, and is one more list on the page.
-TOGETHER: Sequence[Callable[[Session], Check]] = (same_coordinates,)
+TOGETHER: Sequence[Callable[[Session], Check]] = (same_coordinates, overlapping_codes)

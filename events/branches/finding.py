@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
@@ -18,8 +18,9 @@ from .queries import FOUND, Near, named_like, named_so, nearest_to
 from .serving import Served, serving
 
 NEAREST = 5
+MOST_SERVING = 5
 MOST_EXAMINED = 400  # of the nearest, for what only a look at each can tell (whether it is open)
-MOST_ONLINE = 5
+MOST_ONLINE = 3
 MOST_RESTING = 2
 RESTING = (Status.INACTIVE, Status.CLOSED)
 BRANCH_PRECISION_KM, CONFIDENTIAL_PRECISION_KM = 0.1, 10.0
@@ -43,9 +44,9 @@ class Wish:
     conditions: Sequence[sa.ColumnElement[bool]] = ()
     fits: Callable[[Branch], bool] | None = None
 
-    @property
-    def is_any(self) -> bool:
-        return not self.conditions and self.fits is None
+    def is_met_by(self, branch: Branch) -> bool:
+        """Of a branch that meets the conditions."""
+        return self.fits is None or self.fits(branch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +103,18 @@ def around(
     wish: Wish = ANY,
 ) -> Found:
     """The branches for a place: who serves it, the nearest (or a page of all within a distance), who is online."""
+    fitting = (
+        one for one in serving(session, gazetteer, place, wish.conditions) if wish.is_met_by(one.branch)
+    )
+    served = list(islice(fitting, MOST_SERVING))
     if place.point is None:
-        return Found(online=online(session, place.country, wish))
-    served = [one for one in serving(session, gazetteer, place) if wish.is_any] if page == 1 else []
+        return Found(serving=served, online=online(session, place.country, wish))
     shown = {one.branch.id for one in served}
     wanted = page * size + len(shown) + 1
     there, resting = _nearest(session, place.point, wanted, farthest, wish)
     near = [one for one in there if one.branch.id not in shown]
     return Found(
-        serving=served,
+        serving=served if page == 1 else (),
         nearest=near[(page - 1) * size : page * size],
         more=farthest is not None and len(near) > page * size,
         online=online(session, place.country, wish) if page == 1 else (),
@@ -122,15 +126,15 @@ def _nearest(
     session: Session, point: Point, wanted: int, farthest: Distance | None, wish: Wish
 ) -> tuple[list[Near], list[Near]]:
     """As many as are wanted of those that fit the wish, and those that are nearer and not open any more."""
-    limit = wanted + MOST_RESTING
+    limit, gone = wanted + MOST_RESTING, list[Near]()
     while True:
         statuses = (*FOUND, *RESTING) if limit < MOST_EXAMINED else FOUND
         near = nearest_to(
             session, point, limit=limit, farthest=farthest, statuses=statuses, also=wish.conditions
         )
-        gone = list(takewhile(lambda one: one.branch.status in RESTING, near))
+        gone = list(takewhile(lambda one: one.branch.status in RESTING, near)) or gone
         there = [one for one in near if one.branch.status in FOUND]
-        fitting = [one for one in there if wish.fits is None or wish.fits(one.branch)]
+        fitting = [one for one in there if wish.is_met_by(one.branch)]
         if len(fitting) >= wanted or len(near) < limit or limit >= MOST_EXAMINED:
             return fitting[:wanted], gone[:MOST_RESTING]
         limit = min(limit * 4, MOST_EXAMINED)
@@ -141,7 +145,7 @@ def online(session: Session, country: str | None, wish: Wish = ANY) -> Sequence[
     found = session.exec(
         _ONLINE.where(*wish.conditions) if wish.conditions else _ONLINE, params={"here": country or ""}
     )
-    return [branch for branch in found if wish.fits is None or wish.fits(branch)][:MOST_ONLINE]
+    return [branch for branch in found if wish.is_met_by(branch)][:MOST_ONLINE]
 
 
 _ONLINE = (

@@ -85,7 +85,7 @@ class Locator:
         return towns[0] if len(towns) == 1 and home(branch.country) not in STATES_ARE_KNOWN else None
 
     def _readings(self, kind: Kind, text: str, country: str) -> list[Interpretation]:
-        """What the text means in that country, and as that kind of thing; an odd text means nothing."""
+        """What exactly this text means in that country, and as that kind of thing; an odd text means nothing."""
         if self._gazetteer is None:
             return []
         if (kind, text, country) not in self._found:
@@ -95,8 +95,11 @@ class Locator:
                 readings = []
             there = parts(home(country))
             self._found[kind, text, country] = [
-                place for place in readings if place.kind == kind and place.point and place.country in there
-            ]
+                place
+                for place in readings
+                if place.kind == kind and place.point and place.country in there
+                and not (place.mended or place.used)
+            ]  # fmt: skip
         return self._found[kind, text, country]
 
     def _zone(self, branch: Branch, found: Interpretation | None) -> str:

@@ -18,6 +18,7 @@ from .models import Branch, FormerSlug, LocationType, Status
 
 PAGE = 50
 MOST_WITH_HOURS = 500
+SHORTEST_PART_OF_A_NAME = 3
 WHEREABOUTS_KEPT = timedelta(minutes=1)
 FOUND = (Status.ACTIVE, Status.FORMING)
 
@@ -96,7 +97,7 @@ def named_so(session: Session, key: str, limit: int = 5) -> Sequence[Branch]:
 
 def named_like(session: Session, key: str, limit: int = 5) -> Sequence[Branch]:
     """Branches whose folded name begins with `key`, or holds it as a word, whatever has become of them."""
-    if not key:
+    if len(key) < SHORTEST_PART_OF_A_NAME:
         return []
     column = col(Branch.search_key)
     match = sa.or_(column.startswith(key, autoescape=True), column.contains(f" {key}", autoescape=True))
@@ -113,29 +114,28 @@ def directory(
     total = session.exec(select(sa.func.count(col(Branch.id))).where(listed)).one()
     pages = max(1, -(-total // PAGE))
     if page > pages:
-        raise NotFound(say("There is no page %(page)d of this list.", page=page))
-    order = (
-        col(Branch.country),
-        col(Branch.state_province),
-        col(Branch.city),
-        col(Branch.name),
-        col(Branch.id),
-    )
-    query = select(Branch).where(listed).order_by(*order).offset((page - 1) * PAGE).limit(PAGE)
+        raise no_such_page(page)
+    query = select(Branch).where(listed).order_by(*_IN_ORDER).offset((page - 1) * PAGE).limit(PAGE)
     return session.exec(query).all(), pages
+
+
+def no_such_page(page: int) -> NotFound:
+    return NotFound(say("There is no page %(page)d of this list.", page=page))
 
 
 def with_hours(session: Session, conditions: Sequence[sa.ColumnElement[bool]]) -> Sequence[Branch]:
     """The first of the directory that may be open: more than anybody reads through."""
-    order = (
-        col(Branch.country),
-        col(Branch.state_province),
-        col(Branch.city),
-        col(Branch.name),
-        col(Branch.id),
-    )
-    query = select(Branch).where(col(Branch.status).in_(FOUND), *conditions).order_by(*order)
+    query = select(Branch).where(col(Branch.status).in_(FOUND), *conditions).order_by(*_IN_ORDER)
     return session.exec(query.limit(MOST_WITH_HOURS)).all()
+
+
+_IN_ORDER = (
+    col(Branch.country),
+    col(Branch.state_province),
+    col(Branch.city),
+    col(Branch.name),
+    col(Branch.id),
+)
 
 
 def countries(session: Session) -> tuple[str, ...]:
@@ -233,11 +233,10 @@ def contact_address(session: Session, branch: Branch) -> str:
     raise Gone(say("This branch has no address that we could write to yet."))
 
 
-def everywhere(session: Session) -> Sequence[Branch]:
+def everywhere(session: Session, conditions: Sequence[sa.ColumnElement[bool]] = ()) -> Sequence[Branch]:
     """Every branch that may be listed, in a stable order."""
-    return session.exec(
-        select(Branch).where(col(Branch.status) != Status.CLOSED).order_by(col(Branch.slug))
-    ).all()
+    listed = select(Branch).where(col(Branch.status) != Status.CLOSED, *conditions)
+    return session.exec(listed.order_by(col(Branch.slug))).all()
 
 
 def count(session: Session) -> int:

@@ -1,6 +1,6 @@
 """Which branches serve a place by their territory: a few keys find them, the territory itself decides."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -8,15 +8,14 @@ from sqlmodel import Session, col, select
 
 from ..db import table_of
 from ..errors import Message, Unreadable, say
-from ..places.geo import Distance, geodesic
+from ..places.geo import Distance, Point, geodesic
 from ..places.lookup import Gazetteer
 from ..places.readings import CODE_KINDS, Interpretation
-from .models import Branch, ServiceKey
+from .models import Branch, LocationType, ServiceKey
 from .queries import FOUND
 from .territory import Fit, Territory, Where, fits, keys, keys_asked, territory
 
-MOST_SERVING = 5
-MOST_CANDIDATES = 500
+MOST_CANDIDATES = 1000  # with one of the codes, and as many of the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +27,46 @@ class Served:
     distance: Distance | None
 
 
-def serving(session: Session, gazetteer: Gazetteer, place: Interpretation) -> list[Served]:
-    """Those that serve the place, the most closely described territory first, then those that may."""
-    if place.point is None or place.kind == "branch" or not _are_there_any(session):
+def serving(
+    session: Session,
+    gazetteer: Gazetteer,
+    place: Interpretation,
+    also: Sequence[sa.ColumnElement[bool]] = (),
+) -> list[Served]:
+    """Those that serve the place, the most closely described territory first, then those that may.
+
+    `also`: conditions on the table of branches. A code that has no place belongs to who names it.
+    """
+    if place.kind == "branch" or not _are_there_any(session):
         return []
     around = gazetteer.surroundings(place)
     where = Where(place.point, place.precision_km, around.codes, around.regions, place.kind in CODE_KINDS)
-    wanted = keys_asked(where)
-    asked = sa.select(col(ServiceKey.branch_id)).where(col(ServiceKey.key).in_(wanted))
-    query = select(Branch).where(col(Branch.id).in_(asked), col(Branch.status).in_(FOUND))
-    found = []
-    for branch in session.exec(query.order_by(col(Branch.id)).limit(MOST_CANDIDATES)):
-        if fit := fits(territory_of(branch), branch.country, branch.public_point, where):
-            away = geodesic(place.point, branch.public_point) if branch.public_point else None
-            found.append(Served(branch, fit, away))
+    found = [
+        Served(branch, fit, _way(place.point, branch))
+        for branch in _candidates(session, where, also)
+        if (fit := fits(territory_of(branch), branch.country, branch.public_point, where))
+    ]
     found.sort(key=lambda one: (one.fit.rank, one.distance or Distance(1e9), one.branch.id))
-    return found[:MOST_SERVING]
+    return found
+
+
+def _candidates(session: Session, where: Where, also: Sequence[sa.ColumnElement[bool]]) -> Iterator[Branch]:
+    """First those with one of the codes: of the others there may be more than can be looked at."""
+    wanted, seen = keys_asked(where), set[int | None]()
+    named = {key for key in wanted if key.startswith(("code:", "begin:"))}
+    for some in (named, wanted - named):
+        asked = sa.select(col(ServiceKey.branch_id)).where(col(ServiceKey.key).in_(some))
+        query = select(Branch).where(col(Branch.id).in_(asked), col(Branch.status).in_(FOUND), *also)
+        for branch in session.exec(query.order_by(col(Branch.id)).limit(MOST_CANDIDATES)):
+            if branch.id not in seen:
+                seen.add(branch.id)
+                yield branch
+
+
+def _way(point: Point | None, branch: Branch) -> Distance | None:
+    """How far it is to a branch that can be visited."""
+    there = branch.public_point if branch.location_type == LocationType.PHYSICAL else None
+    return geodesic(point, there) if point and there else None
 
 
 def _are_there_any(session: Session) -> bool:
@@ -91,17 +114,17 @@ def reason(fit: Fit) -> Message:
     """Why this branch, in a sentence."""
     match fit.how, fit.sure:
         case "code", True:
-            return say("The postal code %(code)s belongs to this branch.", code=fit.detail)
+            return say("It serves the postal code %(code)s.", code=fit.detail)
         case "beginning", True:
-            return say("Postal codes that begin with %(code)s belong to this branch.", code=fit.detail)
+            return say("It serves postal codes that begin with %(code)s.", code=fit.detail)
         case "shape", True:
-            return say("The area that this branch serves, drawn on the map, includes this place.")
+            return say("It serves an area that includes this place: see the map.")
         case "reach", True:
-            return say("This branch serves everything around it, as far as here.")
+            return say("It serves everything around it, as far as here.")
         case "region", True:
-            return say("This branch serves the whole region.")
+            return say("It serves the whole region.")
         case "code" | "beginning", False:
-            return say("A part of what you typed belongs to this branch: a full postal code will tell.")
+            return say("It serves a part of what you typed: a full postal code will tell.")
     return say("The border of its area runs near here: it may be your branch.")
 
 

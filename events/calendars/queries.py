@@ -210,8 +210,11 @@ def branches_meeting(since: datetime, until: datetime) -> sa.ColumnElement[bool]
 
 
 def branches_on(session: Session, now: datetime) -> frozenset[int]:
-    """The branches where something is on now."""
-    rows = session.connection().execute(_hosts(now, now + timedelta(seconds=1)))
+    """The branches where something is on now, and not only online."""
+    query = _hosts(now, now + timedelta(seconds=1)).join(
+        table_of(Event), table_of(Event).c.id == table_of(EventBranch).c.event_id
+    )
+    rows = session.connection().execute(query.where(table_of(Event).c.attendance != Attendance.ONLINE))
     return frozenset(number for (number,) in rows)
 
 

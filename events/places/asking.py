@@ -3,52 +3,65 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from babel.core import get_global
 
 from ..errors import Unreadable, say
-from .geo import Point
 from .naming import FULL_FORMS, code_key, fold, home
 
 LONGEST_TEXT = 200
-MOST_WORDS = 12  # a postal code is looked for among so many
+MOST_WORDS = 12  # a postal code is looked for among so many, at the end: there addresses have it
 WORDS_OF_A_CODE = 3  # SE 111 22
 LONGEST_CODE = 10
 MOST_LANGUAGES = 10
 WORDS_OF_A_NAME = 4  # San Pedro Garza García
 SHORTEST_NAME = 3
-PRECISION_OF_ARC_KM = 0.1
 FULL_CODE = 5  # digits of a code that stands out among other numbers
+# Words that say what follows or goes before: no names of towns here, though some town has each of them.
+CODE_WORDS = frozenset(
+    {
+        *("zip", "zip code", "zipcode", "postcode", "post code", "postal code", "plz", "postleitzahl"),
+        *("cp", "c p", "codigo postal", "code postal", "cep", "cap"),
+    }
+)
+STREET_WORDS = frozenset(
+    {
+        *("street", "road", "avenue", "lane", "drive", "boulevard", "court", "place", "square", "terrace"),
+        *("way", "park", "bridge", "tower", "station", "hill", "valley", "city", "town", "center", "centre"),
+        *("calle", "avenida", "plaza", "paseo", "camino", "rue", "via"),
+    }
+)
 
 _WORD = re.compile(r"\w+")
 _PARTS = re.compile(r"[,;()\n]+")
-# RFC 5870; height, reference system and other parameters are passed over (all but WGS84 are unheard of).
-_GEO_URI = re.compile(
-    r"geo:(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:,-?\d+(?:\.\d+)?)?((?:;[\w.=-]+)*)", re.IGNORECASE
-)
-_UNCERTAIN = re.compile(r";u=(\d{1,7}(?:\.\d+)?)(?:;|$)", re.IGNORECASE)
-# 41°55'21"N 87°38'54"W, N 41.92 W 87.64: what maps show besides decimal degrees.
-_ARC = r"(\d{1,3}(?:\.\d+)?)\s*°?\s*(?:(\d{1,2}(?:\.\d+)?)\s*'\s*)?(?:(\d{1,2}(?:\.\d+)?)\s*\"\s*)?"
-_AFTER = re.compile(rf"{_ARC}([NS])[\s,;]*{_ARC}([EWO])", re.IGNORECASE | re.ASCII)
-_BEFORE = re.compile(rf"([NS])\s*{_ARC}[\s,;]*([EWO])\s*{_ARC}", re.IGNORECASE | re.ASCII)
-_QUOTES = str.maketrans({"’": "'", "′": "'", "”": '"', "″": '"', "º": "°"})
+# Between the words of one code. A dot only as Brazil has it: 01.310-100.
+_WITHIN_A_CODE = re.compile(r"[\s/\-‐–—−]+|\.(?=\d{3}-)")
+_INVISIBLE = str.maketrans({"º": "°", "\u00ad": None})  # NFKC would make the first a letter
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}))?(?:-[A-Za-z0-9]+)*")
 
 
 def cleaned(text: str) -> str:
-    """One line in compatible characters (full-width digits become digits). Raises Unreadable."""
-    if len(text) > LONGEST_TEXT:
+    """One line in compatible characters and our digits, whatever script they came in. Raises Unreadable."""
+    plain = unicodedata.normalize("NFKC", text[: LONGEST_TEXT + 1].translate(_INVISIBLE))
+    if len(text) > LONGEST_TEXT or len(plain) > LONGEST_TEXT:  # one sign may stand for a whole sentence
         raise Unreadable(
             say(
                 "That is too long to be a place: type a postal code or a town, at most %(most)d characters.",
                 most=LONGEST_TEXT,
             )
         )
-    plain = unicodedata.normalize("NFKC", text)
-    seen = "".join(letter if letter.isprintable() else " " for letter in plain)
+    is_plain = plain.isascii() and plain.isprintable()
+    seen = plain if is_plain else "".join(map(_seen, plain))
     if not fold(seen):
         raise Unreadable(say("Type a postal code, a town, or coordinates such as 41.92,-87.64."))
     return " ".join(seen.split())
+
+
+def _seen(letter: str) -> str:
+    if letter.isdecimal():
+        return str(unicodedata.decimal(letter))
+    return letter if letter.isprintable() else " "
 
 
 def said_country(code: str | None) -> str | None:
@@ -59,38 +72,7 @@ def said_country(code: str | None) -> str | None:
         raise Unreadable(
             say("“%(typed)s” is not a country: give its two letters, such as GB.", typed=code[:40])
         )
-    return home(code.upper())
-
-
-def coordinates(text: str) -> tuple[Point, float] | None:
-    """The point that is typed as such, and its precision (km): decimal degrees, a geo: URI, or degrees.
-
-    Raises InvalidCoordinates for a point that is not on the earth.
-    """
-    if Point.looks_like(text):
-        return Point.parse(text), precision_of(text)
-    if uri := _GEO_URI.fullmatch(text):
-        pair, uncertain = f"{uri[1]},{uri[2]}", _UNCERTAIN.search(uri[3])
-        return Point.parse(pair), float(uncertain[1]) / 1000 if uncertain else precision_of(pair)
-    plain = text.translate(_QUOTES).replace("''", '"')
-    if after := _AFTER.fullmatch(plain):
-        *arc, side = after.groups()[:4]
-        *other, half = after.groups()[4:]
-    elif before := _BEFORE.fullmatch(plain):
-        side, *arc = before.groups()[:4]
-        half, *other = before.groups()[4:]
-    else:
-        return None
-    latitude, longitude = _degrees(arc), _degrees(other)
-    point = Point(-latitude if side in "Ss" else latitude, -longitude if half in "WwOo" else longitude)
-    return point, PRECISION_OF_ARC_KM
-
-
-def _degrees(parts: Sequence[str | None]) -> float:
-    """From degrees, minutes and seconds."""
-    return round(
-        sum(float(part or 0) * unit for part, unit in zip(parts, (1, 1 / 60, 1 / 3600), strict=True)), 6
-    )
+    return _home(code)
 
 
 def has_digit(text: str) -> bool:
@@ -104,15 +86,16 @@ def is_full_code(key: str) -> bool:
     return has_digit(key) and any(form.fullmatch(key) for _, form, _ in FULL_FORMS)
 
 
-def address_parts(text: str) -> list[str]:
-    """What follows each comma of an address, the longest first: `Chicago, IL` before `IL`."""
+def address_parts(text: str) -> tuple[list[str], list[str]]:
+    """What follows each comma, the longest first (`Chicago, IL`), and each piece between the commas."""
     pieces = [piece.strip() for piece in _PARTS.split(text) if piece.strip()]
-    return [", ".join(pieces[first:]) for first in range(1, len(pieces))] + pieces[:1] * (len(pieces) > 1)
+    ends = [", ".join(pieces[first:]) for first in range(1, len(pieces) - 1)]
+    return ends, pieces[::-1] if len(pieces) > 1 else []
 
 
 def phrases(text: str) -> list[str]:
     """Folded runs of words that may be the name of a town in the middle of an address."""
-    words = " ".join(name_parts(text)).split()[:MOST_WORDS]
+    words = " ".join(name_parts(text)).split()[-MOST_WORDS:]
     runs = [
         " ".join(words[first : first + size])
         for size in range(min(WORDS_OF_A_NAME, len(words)), 0, -1)
@@ -121,26 +104,36 @@ def phrases(text: str) -> list[str]:
     return [run for run in dict.fromkeys(runs) if len(run) >= SHORTEST_NAME and not has_digit(run)]
 
 
-def precision_of(pair: str) -> float:
-    """Kilometres that the last decimal of typed coordinates stands for, halved."""
-    decimals = max(len(fraction) for fraction in re.findall(r"\.(\d*)|$", pair))
-    return round(max(55.0 * 0.1**decimals, 0.001), 3)
-
-
 def code_guesses(text: str) -> Iterator[tuple[str, str]]:
     """(key, the other words) of what may be a postal code in `text`, the longest first.
 
     A text without a digit is one as a whole or not at all.
     """
-    words = list(_WORD.finditer(text))[:MOST_WORDS]
+    words = list(_WORD.finditer(text))[-MOST_WORDS:]
     if not has_digit(text):
         yield code_key(text), ""
         return
+    if spread := _spread_out(words):
+        yield spread, ""
     for size in range(min(WORDS_OF_A_CODE, len(words)), 0, -1):
-        for first, last in zip(words, words[size - 1 :], strict=False):
-            key = code_key(text[first.start() : last.end()])
-            if 2 <= len(key) <= LONGEST_CODE and has_digit(key):
-                yield key, f"{text[: first.start()]},{text[last.end() :]}"
+        for first in range(len(words) - size + 1):
+            run = words[first : first + size]
+            key = code_key(text[run[0].start() : run[-1].end()])
+            if 2 <= len(key) <= LONGEST_CODE and has_digit(key) and _is_one(text, run):
+                yield key, f"{text[: run[0].start()]},{text[run[-1].end() :]}"
+
+
+def _spread_out(words: Sequence[re.Match[str]]) -> str:
+    """6 0 6 1 4: the code, if all of the text is one that is written so."""
+    key = code_key("".join(word[0] for word in words))
+    narrow = all(len(word[0]) <= 2 for word in words)
+    return key if narrow and len(words) > WORDS_OF_A_CODE and len(key) <= LONGEST_CODE else ""
+
+
+def _is_one(text: str, words: Sequence[re.Match[str]]) -> bool:
+    """Whether only what may stand in a code parts the words: 41.92 is none of four digits."""
+    gaps = ((one.end(), other.start()) for one, other in pairwise(words))
+    return all((gap := _WITHIN_A_CODE.match(text, start)) and gap.end() == end for start, end in gaps)
 
 
 def looks_like_code(text: str) -> bool:
@@ -176,7 +169,12 @@ def country_order(
     `branches` comes with the most branches first; a language without a region counts for where most speak it.
     """
     wanted = [said or "", *operator, *branches, *_countries_of(accept_language)]
-    return tuple(dict.fromkeys(home(country.upper()) for country in wanted if country))
+    return tuple(dict.fromkeys(_home(country) for country in wanted if country))
+
+
+def _home(code: str) -> str:
+    """ISO 3166 reserves UK and lists the United Kingdom as GB."""
+    return "GB" if code.upper() == "UK" else home(code.upper())
 
 
 def _countries_of(accept_language: str) -> Iterator[str]:

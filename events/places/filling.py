@@ -27,12 +27,15 @@ from .naming import (
 from .packages import Packages, PostalRow
 from .readings import SAME_TOWN_KM
 from .spelling import SHORTEST, buckets
+from .towns import INDEXES as TOWN_INDEXES
+from .towns import weight
 
 CREDITS = "GeoNames (geonames.org), CC BY 4.0"
 BUILT, IMPORTED = "packages", "import"  # postal.source; a new build keeps what was imported
 SCHEMA = """
 CREATE TABLE place (id INTEGER PRIMARY KEY, name TEXT NOT NULL, country TEXT NOT NULL, admin1 TEXT NOT NULL,
-  latitude REAL NOT NULL, longitude REAL NOT NULL, population INTEGER NOT NULL, timezone TEXT NOT NULL);
+  latitude REAL NOT NULL, longitude REAL NOT NULL, population INTEGER NOT NULL, timezone TEXT NOT NULL,
+  weight INTEGER NOT NULL, cell INTEGER);
 CREATE TABLE alias (key TEXT NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (key, place)) WITHOUT ROWID;
 CREATE TABLE half (bucket INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (bucket, key)) WITHOUT ROWID;
 CREATE TABLE postal (key TEXT NOT NULL, country TEXT NOT NULL, code TEXT NOT NULL,
@@ -71,7 +74,7 @@ WHERE latitude IS NOT NULL AND place <> '' AND place NOT GLOB '*[0-9]*' ORDER BY
 PLACES_CALLED = """
 SELECT latitude, longitude FROM alias JOIN place ON place.id = alias.place WHERE key = ? AND country = ?
 """
-ADD_TOWN = "INSERT INTO place VALUES (NULL, ?, ?, ?, ?, ?, 0, '')"
+ADD_TOWN = "INSERT INTO place VALUES (NULL, ?, ?, ?, ?, ?, 0, '', 0, NULL)"
 SAME_TOWN = Distance(SAME_TOWN_KM)
 ADD_CODE = "INSERT OR REPLACE INTO postal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 STAGING = """
@@ -143,13 +146,16 @@ def _add_places(database: sqlite3.Connection, packages: Packages, choice: Choice
             continue
         country = home(place.country)
         admin1 = place.admin1 if country == place.country else place.country
-        database.execute(
-            "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (place.id, place.name, country, admin1, *place[4:8]),
-        )
         keys = {fold(name) for name in (place.name, *place.other_names) if len(name) > 1} - {""}
+        seen = weight(place.population, len(keys)), cell(Point(place.latitude, place.longitude))
+        database.execute(
+            "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (place.id, place.name, country, admin1, *place[4:8], *seen),
+        )
         database.executemany("INSERT INTO staged_alias VALUES (?, ?)", [(key, place.id) for key in keys])
     database.execute("INSERT INTO alias SELECT DISTINCT key, place FROM staged_alias ORDER BY key, place")
+    for statement in TOWN_INDEXES:
+        database.execute(statement)
 
 
 def _add_codes(

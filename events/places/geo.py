@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -14,10 +15,14 @@ Unit = Literal["mi", "km"]
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of the WGS84 ellipsoid
 EQUATOR_M = 6378137.0  # WGS84 semi-major axis
+FLATTENING = 1 / 298.257223563  # WGS84
+POLE_M = EQUATOR_M * (1 - FLATTENING)  # WGS84 semi-minor axis
+VINCENTY_ROUNDS = 30
 ECCENTRICITY_2 = 6.69437999014e-3  # WGS84 first eccentricity, squared
 FARTHEST_KM = 20_040.0  # just beyond half the equator: nothing is farther away
 KM_PER_DEGREE = 111.2
 CELL_DEGREES = 0.2
+LONGEST_RADIUS = 20
 COLUMNS_OF_CELLS = 1800  # round the equator
 RADII = (5, 10, 25, 50, 100, 250)  # feeds round a radius up to one of these
 
@@ -130,7 +135,9 @@ class Distance:
 
         What reaches around the earth is as good as half the equator, so more than that is cut to it.
         """
-        match = _RADIUS.fullmatch(text.strip())
+        apart = unicodedata.normalize("NFKD", text)  # full-width digits, no-break spaces, kilómetros
+        plain = "".join(letter for letter in apart if not unicodedata.combining(letter)).strip()
+        match = _RADIUS.fullmatch(plain) if len(plain) <= LONGEST_RADIUS else None
         unit = _UNITS.get(match["unit"].lower() or default_unit) if match else None
         number = float(match["number"].replace(",", ".")) if match else 0.0
         if unit is None or number <= 0:
@@ -166,8 +173,49 @@ def great_circle(a: Point, b: Point) -> Distance:
 
 
 def geodesic(a: Point, b: Point) -> Distance:
-    """On the ellipsoid (Karney's algorithm, exact to nanometres): about 70 µs. For what is shown."""
-    return Distance(float(geopy_geodesic((a.latitude, a.longitude), (b.latitude, b.longitude)).km))
+    """On the ellipsoid, exact to a millimetre: about 5 µs. For what is shown.
+
+    Vincenty's inverse formula (Survey Review XXIII, 1975), because a search shows five distances and geopy's,
+    which is exact to nanometres, takes 70 µs each. Near the other end of the earth, where Vincenty's does not
+    converge, geopy's is asked.
+    """
+    metres = _vincenty(a, b)
+    if metres is None:
+        return Distance(float(geopy_geodesic((a.latitude, a.longitude), (b.latitude, b.longitude)).km))
+    return Distance(metres / 1000)
+
+
+def _vincenty(a: Point, b: Point) -> float | None:
+    """Metres; the letters are those of the paper. None when it does not converge."""
+    u1, u2 = (math.atan((1 - FLATTENING) * math.tan(math.radians(point.latitude))) for point in (a, b))
+    sin1, cos1, sin2, cos2 = math.sin(u1), math.cos(u1), math.sin(u2), math.cos(u2)
+    between = lam = math.radians((b.longitude - a.longitude + 180) % 360 - 180)
+    for _ in range(VINCENTY_ROUNDS):
+        sin_lam, cos_lam = math.sin(lam), math.cos(lam)
+        sin_sigma = math.hypot(cos2 * sin_lam, cos1 * sin2 - sin1 * cos2 * cos_lam)
+        if sin_sigma == 0:
+            return 0.0
+        cos_sigma = sin1 * sin2 + cos1 * cos2 * cos_lam
+        sigma = math.atan2(sin_sigma, cos_sigma)
+        sin_alpha = cos1 * cos2 * sin_lam / sin_sigma
+        cos2_alpha = 1 - sin_alpha**2
+        middle = cos_sigma - 2 * sin1 * sin2 / cos2_alpha if cos2_alpha > 1e-15 else 0.0  # along the equator
+        c = FLATTENING / 16 * cos2_alpha * (4 + FLATTENING * (4 - 3 * cos2_alpha))
+        turn = middle + c * cos_sigma * (2 * middle**2 - 1)
+        last, lam = lam, between + (1 - c) * FLATTENING * sin_alpha * (sigma + c * sin_sigma * turn)
+        if abs(lam - last) < 1e-12:
+            return _along(sigma, sin_sigma, cos_sigma, cos2_alpha, middle)
+    return None
+
+
+def _along(sigma: float, sin_sigma: float, cos_sigma: float, cos2_alpha: float, middle: float) -> float:
+    """Metres along the geodesic: the end of Vincenty's formula."""
+    u = cos2_alpha * (EQUATOR_M**2 - POLE_M**2) / POLE_M**2
+    big_a = 1 + u / 16384 * (4096 + u * (-768 + u * (320 - 175 * u)))
+    big_b = u / 1024 * (256 + u * (-128 + u * (74 - 47 * u)))
+    third = middle * (4 * sin_sigma**2 - 3) * (4 * middle**2 - 3)
+    turn = cos_sigma * (2 * middle**2 - 1) - big_b / 6 * third
+    return POLE_M * big_a * (sigma - big_b * sin_sigma * (middle + big_b / 4 * turn))
 
 
 def cell(point: Point) -> int:

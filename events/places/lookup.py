@@ -6,28 +6,22 @@ Nothing typed is logged, here or by what calls this: an `UnknownPlace` is an ans
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from . import pluscodes
-from .asking import cleaned, coordinates, looks_like_code, said_country
+from .asking import cleaned, looks_like_code, said_country
 from .gazetteer import is_usable, read_only
-from .geo import Distance, Point
+from .geo import Point
 from .known import Wanted, among
+from .mercator import Box
 from .naming import home, parts
+from .pointing import coordinates
 from .readings import Hit, Interpretation, KnownPlace, Reason, UnknownPlace, readings
-from .search import Nearby, Search
-
-NEAR_BY = Distance(10.0)
-KNOWN_AROUND = Distance(60.0)  # farther from every listed code lies the sea, or nobody lives there
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the directory lists around a reading: keys of codes by country, and of the regions it lies in."""
-
-    codes: Mapping[str, tuple[str, ...]]  # within the precision; of a point at least the nearest
-    regions: frozenset[tuple[str, str]]  # (country, folded name or letters)
+from .rows import Rows
+from .search import Search
+from .surroundings import Surroundings, nearest, surroundings
+from .towns import Town, towns
 
 
 class Gazetteer:
@@ -73,7 +67,8 @@ class Gazetteer:
             wanted = Wanted.of(typed)
             found = among(wanted, known(wanted))
         if not found and search:
-            found = search.misspelt(typed) if elsewhere else search.kindly(typed, [said] if said else order)
+            countries = [said] if said else order
+            found = search.misspelt_inside(typed) if elsewhere else search.kindly(typed, countries)
         if said and not any(hit.country in parts(said) for hit in found):
             found, elsewhere = [], found or elsewhere
         if not found:
@@ -83,7 +78,7 @@ class Gazetteer:
     def _at(self, point: Point, precision_km: float) -> Interpretation:
         """A point by itself, in the country of the nearest code."""
         database = self._connection()
-        near = _nearest_codes(Search(database), point, 0.0) if database else []
+        near = nearest(database, point) if database else []
         country = near[0].country if near else None
         return Interpretation("coordinates", str(point), country, point, precision_km)
 
@@ -105,8 +100,7 @@ class Gazetteer:
         if not beside:
             raise UnknownPlace(code, "short_plus_code")
         towns = self.interpretations(beside, country=country, prefer=prefer, locale=locale, known=known)
-        cells = [(town, pluscodes.recovered(code, town.point)) for town in towns if town.point]
-        return [
+        cells = [
             replace(
                 town,
                 kind="plus_code",
@@ -114,9 +108,15 @@ class Gazetteer:
                 point=cell.point,
                 precision_km=cell.precision_km,
                 codes=(),
+                region="",
             )
-            for town, cell in cells
+            for town in towns
+            if town.point and town.kind not in ("region", "country")  # there are many such cells in these
+            for cell in [pluscodes.recovered(code, town.point)]
         ]
+        if not cells or towns[0].kind in ("region", "country"):
+            raise UnknownPlace(code, "short_plus_code")
+        return cells
 
     def _unknown(
         self, typed: str, elsewhere: Sequence[Hit], countries: Sequence[str], locale: str
@@ -125,35 +125,19 @@ class Gazetteer:
         reason: Reason = "code" if looks_like_code(typed) else "place"
         reason = "elsewhere" if elsewhere else reason if database else "no_directory"
         if reason == "code" and database:
-            example = Search(database).example_instead(typed, countries)
+            example = Rows(database).example_instead(typed, countries)
             if example:
                 return UnknownPlace(typed, "not_a_code", example=example)
         return UnknownPlace(typed, reason, readings(elsewhere, None, countries, locale))
 
     def surroundings(self, place: Interpretation) -> Surroundings:
         """The codes and regions that a reading lies in, for areas that are given by them."""
+        return surroundings(self._connection(), place)
+
+    def towns(self, box: Box, most: int) -> list[Town]:
+        """The largest in a window of the map; none when there is no directory."""
         database = self._connection()
-        codes: dict[str, tuple[str, ...]] = {}
-        regions: set[tuple[str, str]] = set()
-        if place.codes and place.country:
-            codes[place.country] = place.codes
-        if place.country and place.kind != "coordinates":
-            regions.add((place.country, ""))
-        if database is None or place.point is None:
-            return Surroundings(codes, frozenset(regions))
-        search = Search(database)
-        around = _nearest_codes(search, place.point, place.precision_km)
-        within = [near for near in around if near.km <= place.precision_km] or around[:1]
-        if not codes:
-            for near in within:
-                codes[near.country] = (*codes.get(near.country, ()), near.key)
-        for near in around[:1]:
-            regions.add((near.country, ""))
-        named = [(place.country, place.region)] if place.country and place.region else []
-        named += [(near.country, near.region) for near in around[:1] if near.region and not named]
-        for country, region in named:
-            regions |= {(country, key) for key in search.region_keys(country, region)}
-        return Surroundings(codes, frozenset(regions))
+        return towns(database, box, most) if database else []
 
     def _connection(self) -> sqlite3.Connection | None:
         """This thread's connection to the file that is there now; None when there is none of our version."""
@@ -175,9 +159,3 @@ class Gazetteer:
         if database is not None:
             database.close()
         self._local.database, self._local.state = None, ()
-
-
-def _nearest_codes(search: Search, point: Point, precision_km: float) -> list[Nearby]:
-    """All within the precision; where there is none, those that are nearest."""
-    first = Distance(min(max(precision_km, NEAR_BY.km), KNOWN_AROUND.km))
-    return search.codes_around(point, first) or search.codes_around(point, KNOWN_AROUND)

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 from babel import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
@@ -60,15 +61,19 @@ REGION_LETTERS = {
         **{"SK": "Saskatchewan", "YT": "Yukon"},
     },
 }
+# Where people write two letters for a region.
+LETTERED = frozenset({"CH", "LU", "US", *REGION_LETTERS})
+# Regions that are called as a country is.
+NAMESAKES = frozenset({("US", "georgia"), ("MX", "mexico"), ("BE", "luxembourg"), ("ES", "canarias")})
 # What a full code is found under where only its beginning is listed: (countries, full form, listed form).
 FULL_FORMS = (
     (("US",), re.compile(r"(\d{5})\d{4}"), r"\1"),  # ZIP+4
     (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]{2}"), r"\1"),  # outward code
     (("GB",), re.compile(r"([A-Z]{1,2}\d)[A-Z](?:\d[A-Z]{2})?"), r"\1"),  # EC1A where only EC1 is listed
-    (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d"), r"\1"),  # sector: SW1A 1
-    (("CA",), re.compile(r"([A-Z]\d[A-Z])\d[A-Z]\d"), r"\1"),  # forward sortation area
-    (("NL",), re.compile(r"(\d{4})[A-Z]{2}"), r"\1"),
-    (("IE",), re.compile(r"([A-Z]\d[\dW])[A-Z\d]{4}"), r"\1"),  # Eircode's routing key
+    (("GB", "GG", "IM", "JE"), re.compile(r"([A-Z]{1,2}\d[A-Z\d]?)\d[A-Z]?"), r"\1"),  # sector: SW1A 1
+    (("CA",), re.compile(r"([A-Z]\d[A-Z])\d(?:[A-Z]\d?)?"), r"\1"),  # forward sortation area
+    (("NL",), re.compile(r"(\d{4})[A-Z]{1,2}"), r"\1"),
+    (("IE",), re.compile(r"([A-Z]\d[\dW])[A-Z\d]{1,4}"), r"\1"),  # Eircode's routing key
     # Of Brazil one code for each town is listed; those of the cities end in more zeros.
     *(
         (("BR",), re.compile(rf"(\d{{{kept}}})\d{{{8 - kept}}}"), rf"\g<1>{'0' * (8 - kept)}")
@@ -189,6 +194,31 @@ def country_keys() -> Iterator[tuple[str, str]]:
             yield fold(name), country
         for locale in ("en", "es", *_own_locales(country)):
             yield fold(country_name(country, locale)), country
+
+
+@cache
+def _countries_by_name() -> dict[str, str]:
+    """By the folded names in English and Spanish, and by their letters."""
+    found: dict[str, str] = {}
+    for country in map(str, Locale("en").territories):
+        if re.fullmatch("[A-Z]{2}", country) and country not in _NO_COUNTRIES:
+            names = (country_name(country, locale) for locale in ("en", "es"))
+            others = OTHER_COUNTRY_NAMES.get(country, ())
+            found |= dict.fromkeys(map(fold, (country, *names, *others)), country)
+    return found
+
+
+def country_named(name: str, own: str) -> str:
+    """The country with this folded name or letters; empty for none, and for a region of one's own country."""
+    return "" if (own, name) in NAMESAKES else _countries_by_name().get(name, "")
+
+
+@cache
+def own_letters(country: str) -> tuple[str, ...]:
+    """What may stand before the numbers of its codes, the longest first; nothing where letters belong to codes."""
+    found = {letters for letters, code in ENVELOPE_LETTERS.items() if code == country}
+    found |= {OWN_LETTERS[country]} if country in OWN_LETTERS else set()
+    return tuple(sorted({*found, country} if found else (), key=len, reverse=True))
 
 
 def _own_locales(country: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ Ours rather than the library of that name, which comes as a source archive only 
 setting to be installed from a lock. Specification: Open Location Code, version 1.0 (Apache 2.0).
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -28,11 +29,12 @@ class Cell:
 
 
 def split(text: str) -> tuple[str, str] | None:
-    """(code, what stands beside it) of a text that begins with a code; None for any other."""
-    first, _, rest = text.partition(" ")
-    code = first.rstrip(",").upper()
-    if _FULL.fullmatch(code) or _SHORT.fullmatch(code):
-        return code, rest.strip(" ,")
+    """(code, what stands beside it) of a text that begins or ends with a code; None for any other."""
+    words = text.split(" ")
+    for code, rest in ((words[0], words[1:]), (words[-1], words[:-1])):
+        code = code.strip(",").upper()
+        if _FULL.fullmatch(code) or _SHORT.fullmatch(code):
+            return code, " ".join(rest).strip(" ,")
     return None
 
 
@@ -64,10 +66,9 @@ def recovered(code: str, near: Point) -> Cell:
         latitude -= step
     elif near.latitude - latitude > step / 2 and latitude + step < 90:
         latitude += step
-    if longitude - near.longitude > step / 2:
-        longitude -= step
-    elif near.longitude - longitude > step / 2:
-        longitude += step
+    east = (longitude - near.longitude + 180) % 360 - 180  # 180 and -180 are one meridian
+    if abs(east) > step / 2:
+        longitude -= math.copysign(step, east)
     return Cell(Point(round(latitude, 6), round((longitude + 180) % 360 - 180, 6)), cell.precision_km)
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from ..errors import BranchlineError, Message, say
@@ -16,6 +17,7 @@ Reason = Literal["not_a_code", "code", "place", "nowhere", "short_plus_code", "e
 
 CODE_KINDS = ("postal_code", "postal_area")
 MOST_READINGS = 8
+COARSE_KM = 100.0  # a reading less precise than this is a region, not a place
 LONGEST_NAME = 40
 SAME_TOWN_KM = 25.0
 UNCOUNTED_KM = 3.0
@@ -25,6 +27,7 @@ PEOPLE_PER_KM2 = 2500  # of a town: its population tells how far from its middle
 # region or country less than the town of that name, and much less what was only nearly typed.
 WEIGHT_OF_RANK = 0.2
 LEAST_WEIGHT = 0.005
+LEAST_SCORE = 0.0001
 WEIGHT_OF_OTHER_NAME = 0.2
 WEIGHT_OF_AREA = 0.03
 WEIGHT_OF_EDIT = 0.02
@@ -112,16 +115,26 @@ def readings(
 ) -> list[Interpretation]:
     """The hits in words, the likeliest first, each town once."""
     ranks = {country: rank for rank, country in reversed(list(enumerate(prefer)))}
-    first = parts(said) if said else frozenset()
-    weighed = [(hit.country in first, _weight(hit, ranks), hit) for hit in hits]
-    weighed.sort(key=lambda item: item[:2], reverse=True)
+    weighed = sorted(((_weight(hit, ranks), hit) for hit in hits), key=itemgetter(0), reverse=True)
+    if said:
+        weighed = _said_first(weighed, parts(said))
     kept: list[tuple[float, Hit]] = []
-    for _, weight, hit in weighed:
+    for weight, hit in weighed:
         if not any(_same_town(hit, better) for _, better in kept):
             kept.append((weight, hit))
     kept = [item for number, item in enumerate(kept) if item[1].is_code or number < MOST_READINGS]
     best = max((weight for weight, _ in kept), default=1.0)
-    return [told(hit, locale, round(weight / best, 4)) for weight, hit in kept]
+    found = [told(hit, locale, max(round(weight / best, 4), LEAST_SCORE)) for weight, hit in kept]
+    return [one for number, one in enumerate(found) if not _is_called_so(one, found[:number])]
+
+
+def _said_first(weighed: Sequence[tuple[float, Hit]], first: frozenset[str]) -> list[tuple[float, Hit]]:
+    """Those in the country that was said, and none from elsewhere heavier than these."""
+    there = [weight for weight, hit in weighed if hit.country in first]
+    elsewhere = [weight for weight, hit in weighed if hit.country not in first]
+    factor = min(1.0, min(there) / max(elsewhere)) if there and elsewhere else 1.0
+    lighter = [(weight if hit.country in first else weight * factor, hit) for weight, hit in weighed]
+    return sorted(lighter, key=lambda item: item[1].country not in first)
 
 
 def _weight(hit: Hit, ranks: dict[str, int]) -> float:
@@ -149,6 +162,11 @@ def _same_town(hit: Hit, other: Hit) -> bool:
     if hit.country != other.country or hit.point is None or other.point is None:
         return False
     return great_circle(hit.point, other.point).km < SAME_TOWN_KM
+
+
+def _is_called_so(one: Interpretation, better: Sequence[Interpretation]) -> bool:
+    """Luxembourg is a town, a district and a country: as one reading, because they would be called alike."""
+    return one.kind in ("region", "country") and any(other.label == one.label for other in better)
 
 
 def told(hit: Hit, locale: str, score: float = 1.0) -> Interpretation:

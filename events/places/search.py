@@ -2,11 +2,14 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from .asking import (
+    CODE_WORDS,
     SHORTEST_NAME,
+    STREET_WORDS,
     address_parts,
     code_guesses,
     has_digit,
@@ -15,71 +18,42 @@ from .asking import (
     name_parts,
     phrases,
 )
-from .centres import centre
-from .geo import Distance, Point, cells_around, great_circle
-from .naming import (
-    ENVELOPE_LETTERS,
-    abbreviations,
-    code_key,
-    fold,
-    forces_mail,
-    home,
-    listed_forms,
-    parts,
-    shape,
-)
-from .packages import PostalRow
-from .readings import LARGE, Hit, Kind, is_offered, town_km
-from .spelling import buckets_near, closest, code_variants, swapped
+from .geo import great_circle
+from .naming import abbreviations, code_key, fold, forces_mail
+from .readings import LARGE, Hit, is_offered
+from .rows import Rows
+from .spelling import code_variants
 
 NEAR_KM = 60.0  # a code and a town that are typed together lie this close
 LONGEST_WITHOUT_DIGIT = 4  # letters that may be meant as a code: SWIA
+SHORTEST_AREA = 2  # letters of a state: IL
 SHORTEST_PART = 3  # letters and digits that are read as the beginning of codes
-MOST_OF_A_PART = 2500  # codes that begin alike, before they say too little
-MOST_MISSPELT = 4  # names of one text that are looked for in spite of slips
-
-CODES = """
-SELECT postal.code, postal.country, latitude, longitude, place, region, precision_km, coalesce(population, 0)
-FROM postal LEFT JOIN country ON country.code = postal.country WHERE key = ?
-"""
-PART_OF_CODES = """
-SELECT postal.country, postal.code, latitude, longitude, place, region, precision_km, coalesce(population, 0)
-FROM postal LEFT JOIN country ON country.code = postal.country
-WHERE key > ? AND key < ? AND latitude IS NOT NULL {} ORDER BY postal.country, key LIMIT ?
-"""
-PLACES = """
-SELECT place.name, place.country, admin1, latitude, longitude, population, timezone, coalesce(region.name, '')
-FROM alias JOIN place ON place.id = alias.place
-  LEFT JOIN region ON region.country = place.country AND region.code = admin1
-WHERE key = ? ORDER BY population DESC, place.id
-"""
-COUNTRIES = "SELECT country FROM country_key WHERE key = ?"
-REGIONS = "SELECT country, code FROM region_key WHERE key = ?"
-REGION_KEYS = "SELECT key FROM region_key WHERE country = ? AND code = ?"
-AREA = """
-SELECT coalesce(region.name, ''), latitude, longitude, precision_km, population
-FROM area LEFT JOIN region USING (country, code) WHERE area.country = ? AND area.code = ?
-"""
-HALVES = "SELECT key FROM half WHERE bucket IN ({})"
-SHAPES = "SELECT country, example FROM shape WHERE shape = ?"
-SHAPE_OF = "SELECT example FROM shape WHERE country = ? ORDER BY codes DESC LIMIT 1"
-AROUND = "SELECT country, key, latitude, longitude, region FROM postal WHERE cell IN ({})"
+MOST_MISSPELT = 4  # parts of one address that are looked for in spite of slips
+MUCH_SMALLER = 20  # a town beside which another one that is named in the text was not meant
 
 
-class Nearby(NamedTuple):
-    """A listed code near a point."""
+class Guess(NamedTuple):
+    """A possible code in a longer text, with what it may be."""
 
-    country: str
     key: str
-    km: float
-    region: str
+    rest: str
+    hits: list[Hit]
+
+    @property
+    def opens(self) -> bool:
+        """Whether the text begins with it, as with the number of a house."""
+        return self.rest.startswith(",")
+
+    @property
+    def stands_out(self) -> bool:
+        return len(self.key) > 2 or not self.key.isdigit()
 
 
 class Search:
     """The questions to one file. A country or region that is typed limits what is found."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
-        self.database = database
+        self.rows = Rows(database)
 
     def exactly(self, typed: str, wanted: Sequence[str]) -> tuple[list[Hit], list[Hit]]:
         """What is meant, and what the same code or name is where it was said not to be."""
@@ -95,7 +69,9 @@ class Search:
             self.mended_code,
             lambda text: self.part_of_code(text, wanted),
             self.code_in_address,
+            self.misspelt_inside,
             self.town_in_address,
+            self.code_that_opens,
             self.misspelt,
             self.town_in_text,
         )
@@ -109,10 +85,10 @@ class Search:
         if forces := forces_mail(typed):
             return [Hit("postal_code", (forces, "", ""), "GB", None, 0.0, 0, codes=(code_key(forces),))], []
         for key, rest in code_guesses(typed):
-            hits = list(self._codes_of(key))
+            hits = list(self.rows.codes_of(key))
             meant = self._limit(hits, rest) if hits else None
             if meant and _is_all(rest) and len(key) >= SHORTEST_PART and not _in(meant, wanted):
-                meant += self._beginning(key, wanted)
+                meant += self.rows.beginning(key, wanted)
             if meant:
                 return meant, []
             if meant is not None:
@@ -125,7 +101,7 @@ class Search:
             if not has_digit(key) and len(key) > LONGEST_WITHOUT_DIGIT:
                 continue
             for variant in code_variants(key):
-                hits = [hit._replace(edits=1) for hit in self._codes_of(variant)]
+                hits = [hit._replace(edits=1) for hit in self.rows.codes_of(variant)]
                 if meant := self._limit(hits, rest) if hits else None:
                     return meant
         return []
@@ -138,90 +114,70 @@ class Search:
                 has_digit(key) or british
             ):
                 continue
-            hits = [*self._beginning(key, wanted)] or [*self._beginning(key, ())]
+            hits = [*self.rows.beginning(key, wanted)] or [*self.rows.beginning(key, ())]
             if meant := self._limit(hits, rest) if hits else None:
                 return meant
         return []
 
-    def _beginning(self, key: str, countries: Sequence[str]) -> Iterator[Hit]:
-        """In these countries, or anywhere if few enough codes begin so."""
-        marks = ", ".join("?" * len(countries))
-        query = PART_OF_CODES.format(f"AND postal.country IN ({marks})" if countries else "")
-        bounds = (key, key + "\uffff", *countries, MOST_OF_A_PART)
-        rows = self.database.execute(query, bounds).fetchall()
-        if len(rows) == MOST_OF_A_PART:
-            return
-        for country in dict.fromkeys(row[0] for row in rows):
-            same = [row for row in rows if row[0] == country]
-            middle, spread, named = centre([PostalRow(*row[:6]) for row in same])
-            reach = round(max(spread.km, *(row[6] for row in same)), 1)
-            names = (f"{key}…", named.place, named.region)
-            yield Hit("postal_area", names, country, middle, reach, same[0][7], codes=(key,))
-
-    def _codes_of(self, key: str) -> Iterator[Hit]:
-        """Of each country the code itself, else the listed form of the full one, else what FR-75001 means."""
-        found = set()
-        letters = re.fullmatch(r"([A-Z]{1,2})(\d\w+)", key)
-        forms: list[tuple[frozenset[str] | None, str]] = [(None, key)]
-        forms += [(frozenset(countries), listed) for countries, listed in listed_forms(key)]
-        if letters:
-            forms.append((self._envelope(letters[1]), letters[2]))
-        for countries, form in forms:
-            for code, country, latitude, longitude, place, region, precision, people in self.database.execute(
-                CODES, (form,)
-            ):
-                if country in found or (countries is not None and country not in countries):
-                    continue
-                found.add(country)
-                point = None if latitude is None else Point(latitude, longitude)
-                keys = (form,) if letters and form == letters[2] else tuple(dict.fromkeys((key, form)))
-                yield Hit("postal_code", (code, place, region), country, point, precision, people, codes=keys)
-
-    def _envelope(self, letters: str) -> frozenset[str]:
-        """The countries meant by letters before a code."""
-        if letters in ENVELOPE_LETTERS:
-            return frozenset((ENVELOPE_LETTERS[letters],))
-        return self._areas(letters.lower())[0]
-
     def _limit(self, hits: list[Hit], rest: str) -> list[Hit] | None:
         """The hits that agree with the other words; None when those words mean nothing to us."""
-        words = name_parts(rest)
+        words = [word for word in name_parts(rest) if word not in CODE_WORDS]
         if not words:
             return hits
         if any(re.search(r"\b[afd]po\b", word) for word in words):
             return [hit for hit in hits if hit.country == "US"]
-        areas = [self._areas(word) for word in words]
+        areas = [self.rows.areas(word) for word in words]
         if all(countries or regions for countries, regions in areas):
             named = [countries | {country for country, _ in regions} for countries, regions in areas]
             return [hit for hit in hits if all(hit.country in countries for countries in named)]
-        if towns := self.places(rest)[0]:
-            return _near(hits, towns)
+        if towns := self.places(", ".join(words))[0]:
+            return [hit for hit in hits if _people_near(hit, towns)]
         return None
 
     def code_in_address(self, typed: str) -> list[Hit]:
-        """Of a text that says more (street, house): the code that agrees with a town, else one in full form."""
-        for key, rest in code_guesses(typed):
-            hits = [hit._replace(used=hit.names[0]) for hit in self._codes_of(key)]
-            towns = [place for phrase in phrases(rest) for place in self._places_of(phrase)] if hits else []
-            if (agreed := _near(hits, towns)) and len(key) > 2:
-                return agreed
-        for key, _ in reversed(list(code_guesses(typed))):
-            if is_full_code(key) and (
-                hits := [hit._replace(used=hit.names[0]) for hit in self._codes_of(key)]
-            ):
-                return hits
-        return []
+        """Of a text that says more (street, house): the code by the largest town that is named, else one in full form.
+
+        What opens the text is rather the number of a house: `code_that_opens`.
+        """
+        guesses = self._codes_in(typed)
+        towns = (
+            [place for phrase in phrases(typed) for place in self.rows.places_of(phrase)] if guesses else []
+        )
+        people = [
+            (_people_near(hit, towns), hit) for guess in guesses if guess.stands_out for hit in guess.hits
+        ]
+        if most := max((size for size, _ in people), default=0):
+            agreed = {hit.country: hit for size, hit in reversed(people) if size * MUCH_SMALLER > most}
+            return list(agreed.values())
+        full = (guess.hits for guess in guesses if is_full_code(guess.key) and not guess.opens)
+        return next(full, [])
+
+    def code_that_opens(self, typed: str) -> list[Hit]:
+        """Of a text in which no town is named."""
+        return next((guess.hits for guess in self._codes_in(typed) if is_full_code(guess.key)), [])
+
+    def _codes_in(self, typed: str) -> list[Guess]:
+        """The likeliest first: what does not open the text, the longest, the last."""
+        guesses = [
+            Guess(key, rest, [hit._replace(used=hit.names[0]) for hit in self.rows.codes_of(key)])
+            for key, rest in reversed(list(code_guesses(typed)))
+        ]
+        return sorted(
+            (guess for guess in guesses if guess.hits), key=lambda guess: (guess.opens, -len(guess.key))
+        )
 
     def town_in_address(self, typed: str) -> list[Hit]:
-        """What stands between the commas."""
-        for part in address_parts(typed):
+        """What stands between the commas: the town with what it lies in, else the largest town that is named."""
+        ends, pieces = address_parts(typed)
+        for part in ends:
             if len(part) >= SHORTEST_NAME and (found := self.places(part)[0]):
                 return _using(found)
-        return []
+        named = (self.places(piece)[0] for piece in pieces if len(piece) >= SHORTEST_NAME)
+        return _using(max(named, key=_people, default=[]))
 
     def town_in_text(self, typed: str) -> list[Hit]:
         """The largest town that any words of the text name."""
-        named = (self._places_of(phrase) for phrase in phrases(typed))
+        named = (self.rows.places_of(phrase) for phrase in phrases(typed) if phrase not in STREET_WORDS)
         called = ([hit for hit in hits if not hit.besides] for hits in named)
         return _using(max(called, key=_people, default=[]))
 
@@ -232,115 +188,84 @@ class Search:
         found, elsewhere = self.places(typed)
         found = [*found, *self._regions_named(typed)]
         largest = _people(found)
-        if largest < LARGE and not has_digit(typed) and self._places_of(fold(typed)):
+        if largest < LARGE and not has_digit(typed) and self.rows.places_of(fold(typed)):
             found += [hit for hit in self.misspelt(typed) if is_offered(hit, largest)]
         return found, elsewhere
 
     def places(self, typed: str) -> tuple[list[Hit], list[Hit]]:
         for name, within in name_guesses(typed):
             for spelt in abbreviations(name):
-                if hits := self._inside(self._places_of(spelt), within):
+                if hits := self._inside(self.rows.places_of(spelt), within):
                     return hits, []
         first, *others = name_parts(typed) or [""]
-        return [], self._places_of(first) if others else []
+        known = others and all(any(self.rows.areas(part)) for part in others)
+        return [], self.rows.places_of(first) if known else []
 
-    def misspelt(self, typed: str) -> list[Hit]:
-        """Places with nearly that name; the places that are nearest in spelling stand first."""
-        guesses = [(name, within) for name, within in name_guesses(typed) if not has_digit(name)]
-        guesses += [(part, ()) for part in map(fold, address_parts(typed)) if not has_digit(part)]
-        whole = fold(typed)
-        for name, within in list(dict.fromkeys(guesses))[:MOST_MISSPELT]:
-            hits = [
-                hit._replace(edits=edits)
-                for key, edits in self._nearly(name).items()
-                for hit in self._places_of(key)
-            ]
-            if hits := self._inside(hits, within):
-                return hits if within or name == whole else _using(hits)
+    def misspelt_inside(self, typed: str) -> list[Hit]:
+        """Where the place, what it lies in, or both were nearly typed: Springfield, Ilinois."""
+        guesses = [(name, within) for name, within in name_guesses(typed) if within and not has_digit(name)]
+        meant = {(name, tuple(map(self._area_meant, within))): within for name, within in guesses}
+        meant = {guess: within for guess, within in meant.items() if all(guess[1])}
+        for (name, areas), within in meant.items():
+            if hits := self._inside(self.rows.places_of(name), areas):
+                return [hit._replace(edits=1) for hit in hits] if areas != within else hits
+        for name, areas in meant:
+            if hits := self._inside(self._nearly(name), areas):
+                return hits
         return []
 
-    def _nearly(self, name: str) -> dict[str, int]:
-        """Listed names that one may have meant, with the number of edits."""
-        buckets = buckets_near(name)
-        marks = ", ".join("?" * len(buckets))
-        keys = {key for (key,) in self.database.execute(HALVES.format(marks), tuple(buckets))}
-        found = {key: edits for key, edits in closest(name, keys).items() if edits}
-        return found | {key: 1 for key in swapped(name) if key != name}
+    def _area_meant(self, part: str) -> str:
+        return part if any(self.rows.areas(part)) else next(iter(self.rows.areas_nearly(part)), "")
+
+    def _nearly(self, name: str) -> list[Hit]:
+        """The places that are nearest in spelling, with the number of edits."""
+        return [
+            hit._replace(edits=edits)
+            for key, edits in self.rows.nearly(name).items()
+            for hit in self.rows.places_of(key)
+        ]
+
+    def misspelt(self, typed: str) -> list[Hit]:
+        """Places, regions and countries of nearly that name, else of nearly the name that a part of an address has."""
+        whole = fold(typed)
+        if not has_digit(whole):
+            areas = self.rows.areas_nearly(whole).items()
+            near = [hit._replace(edits=edits) for key, edits in areas for hit in self._regions_named(key)]
+            if hits := [*self._nearly(whole), *near]:
+                return hits
+        ends, pieces = address_parts(typed)
+        names = [name for name in map(fold, pieces) if not (has_digit(name) or any(self.rows.areas(name)))]
+        inside = map(self.misspelt_inside, ends[:MOST_MISSPELT])
+        found = chain(inside, map(self._nearly, names[:MOST_MISSPELT]))
+        return _using(next(filter(None, found), []))
 
     def _regions_named(self, typed: str) -> list[Hit]:
         for name, within in name_guesses(typed):
-            countries, regions = self._areas(name)
+            if len(name) < SHORTEST_AREA:
+                continue
+            countries, regions = self.rows.areas(name)
             wanted = [(country, "") for country in sorted(countries)] + sorted(regions)
-            hits = [hit for country, code in wanted for hit in self._area(country, code, name)]
+            hits = [hit for country, code in wanted for hit in self.rows.area(country, code)]
             if hits := self._inside(hits, within):
                 return hits
         return []
 
-    def _area(self, country: str, code: str, key: str) -> Iterator[Hit]:
-        for name, latitude, longitude, precision, people in self.database.execute(AREA, (country, code)):
-            kind: Kind = "region" if code else "country"
-            if len(key) > 2 or not code:  # "or" and "me" are words before they are states
-                point = Point(latitude, longitude)
-                yield Hit(kind, (name,) if code else (), country, point, precision, people, region=code)
-
     def _inside(self, hits: list[Hit], within: Sequence[str]) -> list[Hit]:
         for part in within:
-            countries, regions = self._areas(part)
+            countries, regions = self.rows.areas(part)
             hits = [at for at in hits if at.country in countries or (at.country, at.region) in regions]
         return hits
-
-    def _places_of(self, key: str) -> list[Hit]:
-        """A number is no name, though some places have one besides (the third arrondissement)."""
-        if key.isdigit():
-            return []
-        return [_place(key, *row) for row in self.database.execute(PLACES, (key,))]
-
-    def _areas(self, key: str) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
-        """Countries and (country, region) of that name or letters; D.C. is folded to two letters."""
-        keys = {key, key.replace(" ", "")}
-        countries = {home(country) for one in keys for (country,) in self.database.execute(COUNTRIES, (one,))}
-        regions = {row for one in keys for row in self.database.execute(REGIONS, (one,))}
-        return frozenset().union(*map(parts, countries)), frozenset(regions)
-
-    # ---------------------------------------------------------------- what is around
-
-    def codes_around(self, point: Point, reach: Distance) -> list[Nearby]:
-        """The listed codes whose middle lies within `reach`, the nearest first."""
-        cells = cells_around(point, reach)
-        rows = self.database.execute(AROUND.format(", ".join("?" * len(cells))), cells)
-        found = (
-            Nearby(country, key, great_circle(point, Point(latitude, longitude)).km, region)
-            for country, key, latitude, longitude, region in rows
-        )
-        return sorted((near for near in found if near.km <= reach.km), key=lambda near: near.km)
-
-    def region_keys(self, country: str, region: str) -> frozenset[str]:
-        """The folded names and letters of a region, given by its code or its name."""
-        codes = {region} | {code for at, code in self._areas(fold(region))[1] if at == country}
-        return frozenset(
-            key for code in codes for (key,) in self.database.execute(REGION_KEYS, (country, code))
-        )
-
-    def example_instead(self, typed: str, countries: Iterable[str]) -> str | None:
-        """A real code when `typed` has the form of none; None when it has the form of one."""
-        keys = [key for key, rest in code_guesses(typed) if not name_parts(rest)] or [code_key(typed)]
-        forms = [key for one in keys for key in (one, *(listed for _, listed in listed_forms(one)))]
-        if any(self.database.execute(SHAPES, (shape(form),)).fetchone() for form in forms):
-            return None
-        found = (self.database.execute(SHAPE_OF, (country,)).fetchone() for country in countries)
-        return next((row[0] for row in found if row), "60614")
 
 
 # ---------------------------------------------------------------- rows
 
 
-def _near(hits: Sequence[Hit], towns: Sequence[Hit]) -> list[Hit]:
-    points = [town.point for town in towns if town.point]
-    return [
-        hit
-        for hit in hits
-        if hit.point and any(great_circle(hit.point, point).km < NEAR_KM for point in points)
-    ]
+def _people_near(hit: Hit, towns: Iterable[Hit]) -> int:
+    """How many people live in the largest of the towns that lie near the code, at least one; 0: near none."""
+    if hit.point is None:
+        return 0
+    near = [town for town in towns if town.point and great_circle(hit.point, town.point).km < NEAR_KM]
+    return max((town.population for town in near), default=-1) + 1
 
 
 def _is_all(rest: str) -> bool:
@@ -358,20 +283,3 @@ def _using(hits: Sequence[Hit]) -> list[Hit]:
 
 def _people(hits: Sequence[Hit]) -> int:
     return max((hit.population for hit in hits), default=0)
-
-
-def _place(
-    key: str,
-    name: str,
-    country: str,
-    admin1: str,
-    latitude: float,
-    longitude: float,
-    people: int,
-    timezone: str,
-    region: str,
-) -> Hit:
-    """From a row of PLACES."""
-    besides = name.casefold() != key and fold(name) != key
-    point, reach = Point(latitude, longitude), town_km(people)
-    return Hit("place", (name, region), country, point, reach, people, timezone, admin1, besides)

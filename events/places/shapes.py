@@ -6,8 +6,8 @@ a ring goes on beyond 180 degrees, and a point is looked for on every turn of th
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
@@ -15,9 +15,11 @@ from ..errors import Unreadable, say
 from .geo import KM_PER_DEGREE, Point
 
 MOST_CORNERS = 5000
+DEEPEST = 8  # collections within collections
 TURNS = (-360.0, 0.0, 360.0)
 
 Ring = tuple[tuple[float, float], ...]  # (longitude, latitude), closed, without a jump at the date line
+Box = tuple[float, float, float, float]  # west, south, east, north; east may be beyond 180
 _NOT_AN_AREA = say("An area is a GeoJSON Polygon or MultiPolygon (RFC 7946), such as from geojson.io.")
 
 
@@ -26,30 +28,36 @@ class Shape:
     """One polygon: its outer ring, then its holes."""
 
     rings: tuple[Ring, ...]
+    box: Box = field(init=False, repr=False, compare=False)
 
-    @property
-    def box(self) -> tuple[float, float, float, float]:
-        """(west, south, east, north); east may be beyond 180."""
+    def __post_init__(self) -> None:
         longitudes, latitudes = zip(*self.rings[0], strict=True)
-        return min(longitudes), min(latitudes), max(longitudes), max(latitudes)
+        box = min(longitudes), min(latitudes), max(longitudes), max(latitudes)
+        object.__setattr__(self, "box", box)
 
     def contains(self, point: Point) -> bool:
         """By the number of edges west of the point: odd inside, even outside or in a hole."""
-        return any(self._contains(point.longitude + turn, point.latitude) for turn in TURNS)
+        return any(self._contains(x, point.latitude) for x in self._turns(point, 0.0))
 
-    def edge_km(self, point: Point) -> float:
-        """How far the nearest edge is, to a per cent within 100 km."""
-        return min(
-            _km_to(one, other, point.longitude + turn, point.latitude)
-            for turn in TURNS
+    def is_near(self, point: Point, km: float) -> bool:
+        """Whether an edge is nearer, to a per cent within 100 km."""
+        return any(
+            _km_to(one, other, x, point.latitude) < km
+            for x in self._turns(point, km)
             for ring in self.rings
             for one, other in pairwise(ring)
         )
 
-    def _contains(self, x: float, y: float) -> bool:
+    def _turns(self, point: Point, km: float) -> Iterator[float]:
+        """The longitude on each turn of the earth that brings it within some distance of the box."""
         west, south, east, north = self.box
-        if not (west <= x <= east and south <= y <= north):
-            return False
+        tall = km / KM_PER_DEGREE
+        wide = tall / _stretch(point.latitude)
+        if south - tall <= point.latitude <= north + tall:
+            turned = (point.longitude + turn for turn in TURNS)
+            yield from (x for x in turned if west - wide <= x <= east + wide)
+
+    def _contains(self, x: float, y: float) -> bool:
         inside = False
         for ring in self.rings:
             for (ax, ay), (bx, by) in pairwise(ring):
@@ -74,29 +82,33 @@ class Shape:
         return shapes
 
 
-def _polygons(thing: object) -> Iterator[tuple[Ring, ...]]:
+def _polygons(thing: object, deep: int = 0) -> Iterator[tuple[Ring, ...]]:
+    if deep > DEEPEST:
+        raise Unreadable(_NOT_AN_AREA)
     match thing:
         case {"type": "FeatureCollection", "features": list(things)}:
             for each in things:
-                yield from _polygons(each)
+                yield from _polygons(each, deep + 1)
         case {"type": "GeometryCollection", "geometries": list(things)}:
             for each in things:
-                yield from _polygons(each)
+                yield from _polygons(each, deep + 1)
         case {"type": "Feature", "geometry": geometry}:
-            yield from _polygons(geometry)
+            yield from _polygons(geometry, deep + 1)
         case {"type": "MultiPolygon", "coordinates": list(polygons)}:
             for polygon in polygons:
-                yield from _polygons({"type": "Polygon", "coordinates": polygon})
+                yield from _polygons({"type": "Polygon", "coordinates": polygon}, deep + 1)
         case {"type": "Polygon", "coordinates": [_, *_] as rings}:
-            yield tuple(_ring(ring) for ring in rings)
-        case Mapping():
-            raise Unreadable(_NOT_AN_AREA)
+            outer, *holes = map(_ring, rings)
+            yield (outer, *(_turned_to(outer, hole) for hole in holes))
         case _:
             raise Unreadable(_NOT_AN_AREA)
 
 
 def _ring(positions: object) -> Ring:
-    """Closed, and with steps of less than half the earth: a step from 179 to -179 goes on to 181."""
+    """Closed, and with steps of less than half the earth: a step from 179 to -179 goes on to 181.
+
+    Outlines of the whole earth and of Antarctica are flat ones (RFC 7946 3.1.1): they go along the edges of the map.
+    """
     if not isinstance(positions, list) or len(positions) < 3:
         raise Unreadable(_NOT_AN_AREA)
     corners = [_position(position) for position in positions]
@@ -108,24 +120,48 @@ def _ring(positions: object) -> Ring:
     for x, y in corners[1:]:
         last = ring[-1][0]
         ring.append((x - 360 * round((x - last) / 360), y))
-    if abs(ring[-1][0] - ring[0][0]) > 1e-9:
+    is_closed = ring[0] == ring[-1]
+    if not is_closed and all(abs(y) < 90 for _, y in corners):
         raise Unreadable(
             say("The area goes around a pole, which a flat outline cannot say. Cut it in two at a meridian.")
         )
-    return tuple(ring)
+    if not is_closed or _width(ring) == 0:
+        ring = corners
+    if _width(ring) > 360:
+        raise Unreadable(_NOT_AN_AREA)
+    return _turned(ring, -360 * round(ring[0][0] / 360))
+
+
+def _width(ring: Sequence[tuple[float, float]]) -> float:
+    return max(x for x, _ in ring) - min(x for x, _ in ring)
+
+
+def _turned(ring: Sequence[tuple[float, float]], degrees: float) -> Ring:
+    return tuple((x + degrees, y) for x, y in ring)
+
+
+def _turned_to(outer: Ring, hole: Ring) -> Ring:
+    """On the same turn of the earth."""
+    away = min(x for x, _ in outer) + _width(outer) / 2 - min(x for x, _ in hole) - _width(hole) / 2
+    return _turned(hole, 360 * round(away / 360))
 
 
 def _position(position: object) -> tuple[float, float]:
     match position:
-        case [int() | float() as x, int() | float() as y, *_]:
-            if -540 <= x <= 540 and -90 <= y <= 90:
+        case [int() | float() as x, int() | float() as y, *_] if bool not in (type(x), type(y)):
+            if -540 <= x <= 540 and -90 <= y <= 90:  # neither NaN nor infinity is, which Python's JSON knows
                 return float(x), float(y)
     raise Unreadable(say("A corner of the area is not on earth: GeoJSON has longitude first, then latitude."))
 
 
+def _stretch(latitude: float) -> float:
+    """How much shorter a degree of longitude is than one of latitude."""
+    return max(math.cos(math.radians(latitude)), 0.01)
+
+
 def _km_to(one: tuple[float, float], other: tuple[float, float], x: float, y: float) -> float:
     """From a point to a segment, on the plane that touches the earth there."""
-    stretch = max(math.cos(math.radians(y)), 0.01)
+    stretch = _stretch(y)
     ax, ay = (one[0] - x) * stretch, one[1] - y
     bx, by = (other[0] - x) * stretch, other[1] - y
     dx, dy = bx - ax, by - ay
@@ -134,8 +170,8 @@ def _km_to(one: tuple[float, float], other: tuple[float, float], x: float, y: fl
     return math.hypot(ax + along * dx, ay + along * dy) * KM_PER_DEGREE
 
 
-def cells(boxes: Sequence[tuple[float, float, float, float]], size: float) -> set[tuple[int, int]]:
-    """The squares of `size` degrees, by row and column, that boxes (west, south, east, north) touch."""
+def cells(boxes: Sequence[Box], size: float) -> set[tuple[int, int]]:
+    """The squares of `size` degrees, by row and column, that the boxes touch."""
     columns = round(360 / size)
     return {
         (row, column % columns)

@@ -16,13 +16,13 @@ from ..branches.serving import described, reason, territory_of
 from ..branches.territory import Fit
 from ..calendars.queries import Selection, upcoming
 from ..errors import Message, Unreadable
-from ..places.formats import record
 from ..places.geo import Distance
 from . import near
+from .api import interpretations
 from .endpoints import now
 from .environment import link
-from .finding import find_place
-from .forms import page_number, query
+from .finding import Finding, find_place
+from .forms import Form, page_number, query
 from .map import Map, Spot, directions, draw_map
 from .opening import hours_in_words, opening_note
 from .responses import moved
@@ -39,10 +39,10 @@ def directory(request: Request, session: Session) -> Response:
     form = query(request)
     if form["near"].strip():
         return near.page(request, session)
-    wish, problem, number = ANY, None, page_number(form)
+    wish, problem, number = ANY, None, 1
     try:
-        wish = near.read_wish(request, session, form)
-    except Unreadable as error:
+        wish, number = near.read_wish(request, session, form), page_number(form)
+    except Unreadable as error:  # said above the form, which keeps what was chosen
         problem = error
     found, pages = near.listed(session, wish, number)
     return render(
@@ -100,7 +100,8 @@ def _map(request: Request, branch: Branch) -> Map | None:
     if branch.public_point is None or branch.location_type == LocationType.VIRTUAL:
         return None
     spot = Spot(None, branch.name, "", branch.public_point, branch.confidential)
-    return draw_map(language_of(request), unit_of(request), [spot], None, areas=list(near.areas_of([branch])))
+    areas, towns = list(near.areas_of([branch])), state_of(request).gazetteer.towns
+    return draw_map(language_of(request), unit_of(request), [spot], None, areas=areas, towns=towns)
 
 
 def vcard(request: Request, session: Session) -> Response:
@@ -127,31 +128,40 @@ def list_json(request: Request, session: Session) -> Response:
     """`/branches.json` and `/api/v1/branches/near`: how the place was read, and what was found."""
     form = query(request)
     finding = find_place(request, session, form)
-    found = near.search(request, session, form, finding) if finding.typed else None
-    rows = _rows(session, found)
+    found, number = near.search(request, session, form, finding)
+    rows = _rows(request, session, form, finding, found)
     slugs = related_slugs(session, [branch for branch, *_ in rows])
-    say = language_of(request).say
+    publishing, spoken = state_of(request).publishing, language_of(request)
+
+    def told(branch: Branch, away: Distance | None = None) -> dict[str, object]:
+        page = publishing.page_of_branch(branch, spoken)
+        return formats.public(branch, distance=away, url=page, slugs=slugs)
+
     items = []
     for branch, away, fit in rows:
-        item = formats.public(branch, distance=away, url=_page_url(request, branch), slugs=slugs)
-        items.append(item | ({"serves": {"certain": fit.sure, "why": say(reason(fit))}} if fit else {}))
-    body: dict[str, object] = {
-        "interpretations": [record(place) for place in finding.readings],
-        "items": items,
-    }
-    if found:
-        body["online"] = [
-            formats.public(each, url=_page_url(request, each), slugs=slugs) for each in found.online
-        ]
+        why = {"serves": {"certain": fit.sure, "why": spoken.say(reason(fit))}} if fit else {}
+        items.append(told(branch, away) | why)
+    body: dict[str, object] = {"interpretations": interpretations(finding.readings), "items": items}
+    if finding.typed:
+        body["online"] = [told(branch) for branch in found.online]
+        following = near.page_link(request, form, number + 1) if found.more else None
+        body["next"] = f"{publishing.base_url}{following}" if following else None
     if finding.sentence:
-        body["detail"] = say(finding.sentence)
+        body["detail"] = spoken.say(finding.sentence)
     return JSONResponse(body)
 
 
-def _rows(session: Session, found: Found | None) -> list[tuple[Branch, Distance | None, Fit | None]]:
-    """Those that serve the place first, then the nearest; without a place every branch."""
-    if found is None:
-        return [(branch, None, None) for branch in queries.everywhere(session)]
+def _rows(
+    request: Request, session: Session, form: Form, finding: Finding, found: Found
+) -> list[tuple[Branch, Distance | None, Fit | None]]:
+    """Those that serve the place first, then the nearest; without a place all that fit the filters."""
+    if not finding.typed:
+        wish = near.read_wish(request, session, form)
+        return [
+            (branch, None, None)
+            for branch in queries.everywhere(session, wish.conditions)
+            if wish.is_met_by(branch)
+        ]
     served = [(one.branch, one.distance, one.fit) for one in found.serving]
     return [*served, *((one.branch, one.distance, None) for one in found.nearest)]
 
@@ -174,8 +184,8 @@ def list_geojson(request: Request, session: Session) -> Response:
 def _listed(request: Request, session: Session) -> Sequence[Branch]:
     form = query(request)
     finding = find_place(request, session, form)
-    found = near.search(request, session, form, finding) if finding.typed else None
-    return [branch for branch, *_ in _rows(session, found)]
+    found, _ = near.search(request, session, form, finding)
+    return [branch for branch, *_ in _rows(request, session, form, finding, found)]
 
 
 def _for_search_engines(request: Request, branch: Branch, parent: Branch | None) -> json_ld.Values:

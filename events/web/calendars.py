@@ -17,6 +17,7 @@ from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
 from .forms import Form, known_day, page_number, query
+from .reading import other_links
 from .rows import by_day, event_row, repeats, unit_of
 from .state import language_of, state_of
 from .subscribing import (
@@ -79,6 +80,7 @@ def _list_page(
         status_code=finding.status,
         form=form,
         finding=finding,
+        others=other_links(request, form, finding, "/events"),
         sentence=finding.sentence,
         days=by_day(request, rows, selection.near),
         page=page,

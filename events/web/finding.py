@@ -35,15 +35,18 @@ class Finding:
 
     @property
     def place(self) -> Interpretation | None:
-        """The reading that answers: the first, unless it has no place."""
+        """The reading that answers: the first, unless it has no place, or is one of several branches so called."""
         first = next(iter(self.readings), None)
-        return first if first and first.point else None
+        if first is None or first.point is None:
+            return None
+        called = sum(reading.kind == "branch" for reading in self.readings)
+        return first if first.kind != "branch" or called == 1 else None
 
     @property
     def others(self) -> Sequence[Interpretation]:
         """Readings that are offered as links."""
         rest = self.readings[1:] or self.elsewhere
-        return [reading for reading in rest if reading.point]
+        return [reading for reading in rest if reading.point and reading.kind != "branch"]
 
     @property
     def sentence(self) -> Message | None:

@@ -95,7 +95,7 @@ def known_day(text: str) -> date:
 
 def page_number(form: Form) -> int:
     """`page`, from 1. Raises Unreadable."""
-    text = form.get("page", "1")
+    text = form["page"].strip() or "1"
     if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 9):
-        raise Unreadable(say("%(text)s is not a page number. Pages are counted from 1.", text=text[:50]))
+        raise Unreadable(say("“%(text)s” is not a page number. Pages are counted from 1.", text=text[:50]))
     return int(text)

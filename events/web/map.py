@@ -5,23 +5,29 @@ size and are as large as the style sheet says, so that they can be read and touc
 both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..branches.models import CONFIDENTIAL_GRID, Branch, LocationType
 from ..errors import say
 from ..language import Language
 from ..places.geo import KM_PER_DEGREE, Distance, Point, Unit
 from ..places.mercator import Box, Track, circle, fitted, smallest_box, track
+from ..places.readings import town_km
 from ..places.shapes import Shape
-from .ground import ASPECT, View, ground
+from ..places.towns import Town
+from .ground import ASPECT, BEYOND, View, ground
+from .labels import Label, Marks, Placed, Taken, Widths, labels, text_width
 from .pins import Pixel, placed
 
 # In pixels. On maps that are smaller the style sheet makes pins smaller.
 ROOM_FOR_PINS = (480.0, 480.0 / ASPECT)
 APART, APART_OF_MANY = 27.0, 21.0  # the middles of two pins
+PIN_RADII, PIN_RADII_OF_MANY = (12.0, 15.0), (8.0, 12.5)  # on narrow maps and wide ones, with some air
+DOT = 9.0  # from the middle of a mark without a number to what must not cover it
 MANY = 12  # are drawn smaller, so that most of them keep their number
 MARGIN = 0.15  # around what must be seen, as a part of the map
 LEAST_WIDTH = Distance(40.0)
@@ -30,6 +36,7 @@ APPROXIMATE = Distance(KM_PER_DEGREE * CONFIDENTIAL_GRID * 0.71)  # from the mid
 SMALLEST_CIRCLE = 0.03  # of the width of the map, or a dot says as much
 UNEVEN = 1.6  # how much larger the scale may be at one side than at the other for a bar to be true
 LONGEST_BAR, FIRST_RING = 0.26, 0.2  # of the width of the map
+TOWNS, TOWNS_BEYOND = 50, 30  # that are asked for: in the map, and with what it can be moved to
 ROUND = [digit * 10.0**power for power in range(5, -4, -1) for digit in (5, 2, 1)]
 
 
@@ -83,10 +90,26 @@ class Map:
     approximate: bool
     unnumbered: bool  # some pins found no room for their number
     areas: bool
+    towns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RingLabel:
+    svg: Markup
+    taken: Taken
+
+
+Towns: TypeAlias = Callable[[Box, int], Sequence[Town]]  # of a window the best known, so many
 
 
 def draw_map(
-    spoken: Language, unit: Unit, spots: Sequence[Spot], here: Here | None, *, areas: Sequence[Area] = ()
+    spoken: Language,
+    unit: Unit,
+    spots: Sequence[Spot],
+    here: Here | None,
+    *,
+    areas: Sequence[Area] = (),
+    towns: Towns | None = None,
 ) -> Map | None:
     """None when there is nothing to show. Areas lie beneath; they are shown whole only around a single branch."""
     box = window(spots, here, areas)
@@ -103,10 +126,14 @@ def draw_map(
         precision=[_circle(here.point, here.precision)] if here and not precise else [],
         approximate=[_disc(spot) for spot in spots if spot.approximate],
     )
+    distances = _ring_labels(view, here, rings, places, spoken, unit) if here else []
+    marks = _marks(view, spots, places, here)._replace(
+        words=[label.taken for label in distances], corners=_corners(spoken, box, unit)
+    )
+    named = labels(_towns(view, towns), marks) if towns else {}
     over = [
-        _ring_labels(view, here, rings, [place for place in places if place], spoken, unit)
-        if here
-        else Markup(),
+        _names(named),
+        *(label.svg for label in distances),
         _scale_bar(box, spoken, unit),
         _here(view, here) if here else Markup(),
         *(_line(view, spot, place) for spot, place in zip(spots, places, strict=True)),
@@ -120,6 +147,7 @@ def draw_map(
         approximate=any(spot.approximate for spot in spots),
         unnumbered=any(spot.number and not place for spot, place in zip(spots, places, strict=True)),
         areas=bool(areas),
+        towns=any(named.values()),
     )
 
 
@@ -224,6 +252,60 @@ def _pin(view: View, spot: Spot, place: Pixel | None) -> Markup:
     )
 
 
+def _towns(view: View, towns: Towns) -> list[Placed]:
+    """The best known first: of those that are seen, and of those that the map can be moved to."""
+    ground_width = view.box.ground_width.km
+    seen = {*towns(view.box, TOWNS), *towns(view.box.grown(BEYOND), TOWNS_BEYOND)}
+    found = sorted(seen, key=lambda town: (-town.weight, town.name))
+    return [Placed(town, *view.at(town.point), town_km(town.population) / ground_width) for town in found]
+
+
+def _marks(view: View, spots: Sequence[Spot], places: Sequence[Pixel | None], here: Here | None) -> Marks:
+    """What names keep clear of: pins, their points and lines, what was typed."""
+    others = [Taken.around(view.at(here.point), DOT)] if here else []
+    for spot, place in zip(spots, places, strict=True):
+        x, y = point = view.at(spot.point)
+        if place != point:
+            others.append(Taken.around(point, DOT))
+            if place:
+                others.append(Taken.around(((x + place[0]) / 2, (y + place[1]) / 2), 2))
+    radii = PIN_RADII_OF_MANY if len(spots) > MANY else PIN_RADII
+    return Marks([place for place in places if place], radii, others, [])
+
+
+def _corners(spoken: Language, box: Box, unit: Unit) -> list[Taken]:
+    """The scale at the bottom, and the buttons at the top, on the side where lines end."""
+    tools = Taken(1, 0, (-56, 0, 0, 130)) if spoken.direction == "ltr" else Taken(0, 0, (0, 0, 56, 130))
+    return [tools, Taken(0, 1, (0, -36, 40, 0), _scale(box, unit)[1])] if scale_is_even(box) else [tools]
+
+
+def _names(named: Mapping[Widths, Sequence[Label]]) -> Markup:
+    """Dots and names, grouped by the widths of the map at which they are shown."""
+    group = Markup('<g class="map__towns" data-from="{}"{} aria-hidden="true">{}</g>')
+    return Markup().join(
+        group.format(
+            since, Markup(' data-to="{}"').format(until) if until else "", Markup().join(map(_name, found))
+        )
+        for (since, until), found in named.items()
+        if found
+    )
+
+
+def _name(label: Label) -> Markup:
+    x, y = label.aside
+    return Markup(  # noqa: S704  (of what is put in, only the name is not ours)
+        '<svg x="{}" y="{}">{}<text class="map__town map__town--{}{}" x="{}" y="{}">{}</text></svg>'.format(
+            *_percent(label.x, label.y),
+            '<circle r="2"/>' if label.dot else "",
+            label.anchor,
+            " map__town--strong" if label.strong else "",
+            x,
+            y,
+            escape(label.name),
+        )
+    )
+
+
 def _here(view: View, here: Here) -> Markup:
     return Markup('<svg x="{}" y="{}" aria-hidden="true"><circle class="map__here" r="6"/></svg>').format(
         *_percent(*view.at(here.point))
@@ -238,39 +320,50 @@ def _rings(box: Box, here: Here, unit: Unit) -> list[Distance]:
 
 
 def _ring_labels(
-    view: View, here: Here, rings: Sequence[Distance], taken: Sequence[Pixel], spoken: Language, unit: Unit
-) -> Markup:
+    view: View,
+    here: Here,
+    rings: Sequence[Distance],
+    places: Sequence[Pixel | None],
+    spoken: Language,
+    unit: Unit,
+) -> list[RingLabel]:
     """How far each ring is, where it crosses neither a pin nor a side of the map: at its top, if there is room."""
-    labels = []
+    pins = [place for place in places if place]
+    found = []
     for radius in rings:
         corners = circle(here.point, radius)
         sides = (view.at(corners[turn * len(corners) // 8]) for turn in (0, 4, 2, 6, 1, 7, 3, 5))
-        free = ((x, y) for x, y in sides if _is_free(x, y, taken))
+        free = ((x, y) for x, y in sides if _is_free(x, y, pins))
         if place := next(free, None):
             text = spoken.distance(radius.km, unit)
             label = Markup('<text class="map__distance" aria-hidden="true" x="{}" y="{}">{}</text>')
-            labels.append(label.format(*_percent(*place), text))
-    return Markup().join(labels)
+            taken = Taken.around(place, text_width(text, strong=True) / 2, 9)
+            found.append(RingLabel(label.format(*_percent(*place), text), taken))
+    return found
 
 
 def _is_free(x: float, y: float, taken: Sequence[Pixel]) -> bool:
     on_map = 0.06 < x < 0.94 and 0.05 < y < 0.9
     return on_map and not any(
-        abs(x - other_x) < 0.07 and abs(y - other_y) < 0.06 for other_x, other_y in taken
+        abs(x - other_x) < 0.12 and abs(y - other_y) < 0.08 for other_x, other_y in taken
     )
 
 
 def _scale_bar(box: Box, spoken: Language, unit: Unit) -> Markup:
     if not scale_is_even(box):
         return Markup()
-    width = box.ground_width.within(unit)
-    length = round_below(width * LONGEST_BAR)
+    length, part = _scale(box, unit)
     return Markup(
         '<svg class="map__scale" x="12" y="100%" aria-hidden="true"><line x2="{0}" y1="-10" y2="-10"/>'
         '<line y1="-14" y2="-6"/><line x1="{0}" x2="{0}" y1="-14" y2="-6"/><text x="{1}" y="-16">{2}</text></svg>'
-    ).format(
-        *_percent(length / width, length / width / 2), spoken.distance(Distance.of(length, unit).km, unit)
-    )
+    ).format(*_percent(part, part / 2), spoken.distance(length.km, unit))
+
+
+def _scale(box: Box, unit: Unit) -> tuple[Distance, float]:
+    """How long the bar is, and as a part of the width of the map."""
+    width = box.ground_width.within(unit)
+    length = round_below(width * LONGEST_BAR)
+    return Distance.of(length, unit), length / width
 
 
 def _circle(centre: Point, radius: Distance) -> Track:

@@ -1,6 +1,6 @@
 """The branches for a place that somebody typed: how it was read, who serves it, and who is near, with a map."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlmodel import Session
@@ -13,39 +13,43 @@ from ..branches.hour_rules import State
 from ..branches.hours import hours_of
 from ..branches.models import Branch
 from ..branches.paging import Filter
-from ..branches.queries import Near
+from ..branches.queries import Near, no_such_page
 from ..branches.serving import Served, reason, territory_of
 from ..calendars.queries import Listed, branches_meeting, branches_on, next_dates_of_branches
-from ..errors import Message, NotFound, Unreadable, say
+from ..errors import Message, Unreadable, say
 from ..places.geo import Distance
-from ..places.readings import CODE_KINDS, Interpretation
+from ..places.readings import Interpretation
 from .endpoints import now
 from .environment import link
-from .finding import Finding, find_place, read_access, read_language, read_within
+from .finding import DEFAULT_WITHIN, Finding, find_place, read_access, read_language, read_within
 from .forms import Form, page_number, query
 from .map import Area, Here, Map, Spot, directions, draw_map
 from .opening import opening_notes
+from .reading import other_links, reading_sentence
 from .rows import BranchRow, branch_row, distance_text, event_row, unit_of
 from .state import language_of, state_of
 from .templating import render
 from .words import branch_access_options, language_options
 
 SIZE = 20  # branches on a page, when a distance was given
+MOST_PAGES = 500
 FAR = Distance(100.0)  # nobody goes there for an evening
 OPEN = {"now": say("Open now"), "week": say("Meets within seven days")}
 WEEK = timedelta(days=7)
-KEPT = ("near", "country", "within", "open", "language", "access")  # what a link to another page keeps
+FILTERS = ("open", "language", "access")
+KEPT = ("near", "country", "within", *FILTERS)  # what a link to another page keeps
 
 
 def page(request: Request, session: Session) -> Response:
     form = query(request)
     try:
         finding = find_place(request, session, form)
-        found = search(request, session, form, finding)
+        found, number = search(request, session, form, finding)
     except Unreadable as error:  # said above the form, which keeps what was typed
-        finding, found = Finding(form["near"], problem=error), Found()
-    named = _named(session, finding)
-    rows, place = _Rows(request, session, found, named), finding.place
+        finding, found, number = Finding(form["near"], problem=error), Found(), 1
+    named = [branch for branch in _named(session, finding) if branch not in found.branches]
+    rows, place = _Rows(request, session, found, named, (number - 1) * SIZE), finding.place
+    far = number == 1 and _is_far(finding, found)
     return render(
         request,
         "branches/near.html",
@@ -53,35 +57,40 @@ def page(request: Request, session: Session) -> Response:
         form=form,
         unit=unit_of(request),
         finding=finding,
-        sentence=finding.sentence or _far(request, finding, found),
-        read=reading_sentence(request, finding) if place else None,
-        others=[other(request, form, finding, reading) for reading in finding.others],
+        filtered=is_filtered(form),
+        sentence=finding.sentence or (_none_near(request, form, found) if far else None),
+        read=reading_sentence(request, finding),
+        others=other_links(request, form, finding, "/branches"),
         named=rows.of(named),
         serving=[rows.served(one) for one in found.serving],
         may_serve=any(not one.fit.sure for one in found.serving),
         nearest=[rows.near(one) for one in found.nearest],
         online=rows.of(found.online),
-        resting=[rows.resting(one) for one in found.resting],
-        ask=_ask(request, session, found) if place and not found.serving else None,
-        map=_map(request, place, found) if place else None,
-        pages=_pages(request, form, found),
+        resting=[rows.resting(one) for one in found.resting if one.branch not in named],
+        ask=_ask(request, session, found) if far and not is_filtered(form) else None,
+        map=_map(request, place, found, (number - 1) * SIZE) if place else None,
+        pages=_pages(request, form, found, number),
+        events_within=_events_within(request, place, found) if place else None,
         filters=filter_choices(request, session, form),
     )
 
 
-def search(request: Request, session: Session, form: Form, finding: Finding) -> Found:
-    """The five nearest, or a page of all within `within`; nothing for an unknown place. Raises Unreadable."""
-    farthest, wish, number = (
-        read_within(request, form, None),
-        read_wish(request, session, form),
-        page_number(form),
-    )
+def search(request: Request, session: Session, form: Form, finding: Finding) -> tuple[Found, int]:
+    """The five nearest, or a page of all within `within`, and its number; nothing for an unknown place.
+
+    Raises Unreadable, and NotFound past the end.
+    """
+    farthest, wish = read_within(request, form, None), read_wish(request, session, form)
+    number = page_number(form) if farthest else 1
     if finding.place is None:
-        return Found()
-    size = SIZE if farthest else NEAREST
-    number = number if farthest else 1
-    place, gazetteer = finding.place, state_of(request).gazetteer
-    return around(session, gazetteer, place, farthest=farthest, page=number, size=size, wish=wish)
+        return Found(), 1
+    if number > MOST_PAGES:
+        raise no_such_page(number)
+    place, gazetteer, size = finding.place, state_of(request).gazetteer, SIZE if farthest else NEAREST
+    found = around(session, gazetteer, place, farthest=farthest, page=number, size=size, wish=wish)
+    if number > 1 and not found.nearest:
+        raise no_such_page(number)
+    return found, number
 
 
 # ---------------------------------------------------------------- which branches
@@ -107,7 +116,7 @@ def listed(session: Session, wish: Wish, number: int) -> tuple[Sequence[Branch],
     if wish.fits is None:
         return queries.directory(session, number, wish.conditions)
     if number > 1:
-        raise NotFound(say("There is no page %(page)d of this list.", page=number))
+        raise no_such_page(number)
     return [branch for branch in queries.with_hours(session, wish.conditions) if wish.fits(branch)], 1
 
 
@@ -137,83 +146,45 @@ def filter_choices(request: Request, session: Session, form: Form) -> dict[str, 
     }
 
 
-# ---------------------------------------------------------------- how it was read
-
-_KINDS: Mapping[str, Message] = {
-    "postal_code": say("the postal code %(label)s"),
-    "postal_area": say("the beginning of postal codes: %(label)s"),
-    "place": say("the place %(label)s"),
-    "region": say("the region %(label)s"),
-    "country": say("the country %(label)s"),
-    "branch": say("the name of a branch: %(label)s"),
-    "plus_code": say("the plus code %(label)s"),
-    "coordinates": say("a point on the map: %(label)s"),
-}
+# ---------------------------------------------------------------- where there is none
 
 
-def reading_sentence(request: Request, finding: Finding) -> Message | None:
-    """What was understood, of which part, and how exactly."""
-    place = finding.place
-    if place is None:
-        return None
-    template = _KINDS[place.kind]
-    what = Message(template.text, {"label": place.label})
-    precision = language_of(request).distance(max(place.precision_km, 0.1), unit_of(request))
-    if place.used:
-        return say(
-            "Of “%(typed)s” we used “%(used)s”: %(what)s, within about %(precision)s.",
-            typed=finding.typed,
-            used=place.used,
-            what=what,
-            precision=precision,
-        )
-    if place.mended:
-        return say(
-            "We do not know “%(typed)s”. We took it for %(what)s, within about %(precision)s.",
-            typed=finding.typed,
-            what=what,
-            precision=precision,
-        )
-    return say(
-        "We read “%(typed)s” as %(what)s, within about %(precision)s.",
-        typed=finding.typed,
-        what=what,
-        precision=precision,
-    )
-
-
-def other(request: Request, form: Form, finding: Finding, place: Interpretation) -> dict[str, str]:
-    """A reading that was not taken, as a link that takes it: by its country, its full name, else its point."""
-    kept = {name: form[name] for name in KEPT if name not in ("near", "country", "access")}
-    typed: dict[str, object] = {**kept, "access": form.all("access")}
-    labels = [reading.label for reading in finding.readings]
-    if place.kind in CODE_KINDS and place.country:
-        typed |= {"near": form["near"], "country": place.country}
-    elif labels.count(place.label) == 1 and ", " in place.label and place.kind != "plus_code":
-        typed |= {"near": place.label}
-    else:
-        typed |= {"near": str(place.point) if place.point else place.label}
-    spoken = language_of(request)
-    said: Message | str = place.label
-    if finding.place and finding.place.kind != place.kind:  # Madrid the region, when the town was taken
-        said = Message(_KINDS[place.kind].text, {"label": place.label})
-    label = said if isinstance(said, str) else spoken.say(said)
-    return {"label": label, "href": link(spoken.code, "/branches", typed)}
-
-
-def _far(request: Request, finding: Finding, found: Found) -> Message | None:
-    """No branch near it: an answer of its own, with how far the nearest is."""
+def _is_far(finding: Finding, found: Found) -> bool:
+    """Whether nobody is near who fits: no farther than what was typed is exact, or than one goes for an evening."""
     if finding.place is None or found.serving:
-        return None
+        return False
+    near = max(FAR, Distance(finding.place.precision_km))
+    return not found.nearest or found.nearest[0].distance > near
+
+
+def _none_near(request: Request, form: Form, found: Found) -> Message | None:
+    """An answer of its own, with how far the nearest is."""
     if not found.nearest:
         return None
-    nearest = found.nearest[0]
-    if nearest.distance < FAR or nearest.branch.confidential:
+    away = distance_text(request, found.nearest[0].distance)
+    if is_filtered(form):
+        return say(
+            "No branch near there fits your filters. The nearest that does is %(distance)s away.",
+            distance=away,
+        )
+    return say("There is no branch near there. The nearest is %(distance)s away.", distance=away)
+
+
+def is_filtered(form: Form) -> bool:
+    return any(form[name].strip() for name in FILTERS)
+
+
+def _ask(request: Request, session: Session, found: Found) -> dict[str, str] | None:
+    """Whom to ask where there is no branch: the parent of the nearest, else the organisation itself."""
+    whom = queries.parent_or_top(session, found.nearest[0].branch if found.nearest else None)
+    if whom is None:
         return None
-    return say(
-        "There is no branch near there. The nearest is %(distance)s away.",
-        distance=distance_text(request, nearest.distance),
-    )
+    spoken, path = language_of(request), f"/branches/{whom.slug}/contact"
+    return {
+        "name": whom.name,
+        "start": link(spoken.code, path, {"about": "start"}),
+        "join": link(spoken.code, path, {"about": "join"}),
+    }
 
 
 # ---------------------------------------------------------------- rows
@@ -222,12 +193,14 @@ def _far(request: Request, finding: Finding, found: Found) -> Message | None:
 class _Rows:
     """Cards of all branches on the page; what they have in common is asked once."""
 
-    def __init__(self, request: Request, session: Session, found: Found, also: Sequence[Branch]) -> None:
-        self.request, self.spoken = request, language_of(request)
+    def __init__(
+        self, request: Request, session: Session, found: Found, also: Sequence[Branch], before: int
+    ) -> None:
+        self.request, self.session, self.spoken = request, session, language_of(request)
         listed = [*found.branches, *found.online, *also]
         self.coming = next_dates_of_branches(session, [branch.id for branch in listed if branch.id], now())
         self.notes = opening_notes(self.spoken, listed, now(), self.coming)
-        self._number = 0
+        self._number = before
 
     def served(self, one: Served) -> BranchRow:
         return self._row(one.branch, self._next_number(), one.distance, self.spoken.say(reason(one.fit)))
@@ -246,7 +219,7 @@ class _Rows:
         return self._number
 
     def _row(
-        self, branch: Branch, number: int | None = None, away: Distance | None = None, reason: str = ""
+        self, branch: Branch, number: int | None = None, away: Distance | None = None, why: str = ""
     ) -> BranchRow:
         coming: Listed | None = self.coming.get(branch.id or 0)
         return branch_row(
@@ -255,10 +228,20 @@ class _Rows:
             away=away,
             next_event=event_row(self.request, coming) if coming else None,
             number=number,
-            reason=reason,
+            reason=why,
             opening=self.notes.get(branch.id or 0),
-            directions=directions(self.spoken, branch),
+            directions=directions(self.spoken, branch) if branch.status in queries.FOUND else (),
+            successor=self._successor(branch),
         )
+
+    def _successor(self, branch: Branch) -> tuple[str, str] | None:
+        """Name and address of the branch that took over, or that it belonged to, when it is not active."""
+        if branch.status in queries.FOUND:
+            return None
+        there = queries.successor(self.session, branch)
+        if there is None and branch.parent_id:
+            there = self.session.get(Branch, branch.parent_id)
+        return (there.name, link(self.spoken.code, f"/branches/{there.slug}", {})) if there else None
 
 
 def _named(session: Session, finding: Finding) -> list[Branch]:
@@ -267,37 +250,22 @@ def _named(session: Session, finding: Finding) -> list[Branch]:
     return queries.at_slugs(session, slugs)
 
 
-def _ask(request: Request, session: Session, found: Found) -> dict[str, str] | None:
-    """Whom to ask where there is no branch: the parent of the nearest, else the organisation itself."""
-    if found.nearest and found.nearest[0].distance < FAR:
-        return None
-    near = found.nearest[0].branch if found.nearest else None
-    whom = queries.parent_or_top(session, near)
-    if whom is None:
-        return None
-    spoken, path = language_of(request), f"/branches/{whom.slug}/contact"
-    return {
-        "name": whom.name,
-        "start": link(spoken.code, path, {"about": "start"}),
-        "join": link(spoken.code, path, {"about": "join"}),
-    }
-
-
-def _map(request: Request, place: Interpretation, found: Found) -> Map | None:
+def _map(request: Request, place: Interpretation, found: Found, before: int) -> Map | None:
     """Numbered as in the list. Without branches there is nothing to show."""
     spoken = language_of(request)
     spots = [
         Spot(
             number, branch.name, link(spoken.code, f"/branches/{branch.slug}", {}), point, branch.confidential
         )
-        for number, branch in enumerate(found.branches, 1)
+        for number, branch in enumerate(found.branches, before + 1)
         if (point := branch.public_point)
     ]
     if not spots or place.point is None:
         return None
     here = Here(place.point, Distance(place.precision_km))
     served = [one.branch for one in found.serving]
-    return draw_map(spoken, unit_of(request), spots, here, areas=list(areas_of(served)))
+    towns = state_of(request).gazetteer.towns
+    return draw_map(spoken, unit_of(request), spots, here, areas=list(areas_of(served)), towns=towns)
 
 
 def areas_of(branches: Sequence[Branch]) -> Iterator[Area]:
@@ -310,15 +278,25 @@ def areas_of(branches: Sequence[Branch]) -> Iterator[Area]:
             yield Area.around(branch.name, branch.point, served.reach)
 
 
-def _pages(request: Request, form: Form, found: Found) -> dict[str, str | None]:
+def _pages(request: Request, form: Form, found: Found, number: int) -> dict[str, str | None]:
     """The page before and the one after, of all within a distance."""
-    number = page_number(form) if form["within"].strip() and form["page"].isdecimal() else 1
-    kept: dict[str, object] = {name: form.all(name) for name in KEPT}
-
-    def to(other: int) -> str:
-        return link(language_of(request).code, "/branches", {**kept, "page": other if other > 1 else None})
-
     return {
-        "before": to(number - 1) if number > 1 else None,
-        "after": to(number + 1) if found.more else None,
+        "before": page_link(request, form, number - 1) if number > 1 else None,
+        "after": page_link(request, form, number + 1) if found.more else None,
     }
+
+
+def page_link(request: Request, form: Form, number: int) -> str:
+    """The same search, another page of it, at the address that was asked."""
+    kept: dict[str, object] = {name: [text for text in form.all(name) if text] for name in KEPT}
+    kept["page"] = number if number > 1 else None
+    return link(language_of(request).code, request.scope["path"], kept)
+
+
+def _events_within(request: Request, place: Interpretation, found: Found) -> str | None:
+    """How far to look for events so that the nearest branch is among them; None when that is too far."""
+    unit = unit_of(request)
+    nearest = found.nearest[0].distance if found.nearest else Distance(0.0)
+    wanted = max(Distance.of(DEFAULT_WITHIN, unit), Distance(place.precision_km), nearest)
+    around = wanted.bucket(unit)
+    return around.written(unit) if around >= nearest else None

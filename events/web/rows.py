@@ -59,6 +59,7 @@ class BranchRow:
     opening: OpeningNote | None = None
     street: str = ""
     directions: Sequence[tuple[str, str]] = ()  # labels and addresses
+    successor: tuple[str, str] | None = None  # where to turn instead: a name and an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,16 @@ def branch_row(
     reason: str = "",
     opening: OpeningNote | None = None,
     directions: Sequence[tuple[str, str]] = (),
+    successor: tuple[str, str] | None = None,
 ) -> BranchRow:
     spoken = language_of(request)
     note = STATUS_NOTES.get(branch.status)
     return BranchRow(
         name=branch.name,
         href=link(spoken.code, f"/branches/{branch.slug}", {}),
-        contact_href=link(spoken.code, f"/branches/{branch.slug}/contact", {}),
+        contact_href=link(spoken.code, f"/branches/{branch.slug}/contact", {})
+        if branch.status != Status.CLOSED
+        else "",
         city_line=branch.city_line,
         status_note=spoken.say(note) if note else None,
         distance=distance_text(request, away) if away else None,
@@ -134,6 +138,7 @@ def branch_row(
         opening=opening,
         street=", ".join(branch.street) if branch.location_type != LocationType.VIRTUAL else "",
         directions=directions,
+        successor=successor,
     )
 
 

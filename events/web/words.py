@@ -54,14 +54,14 @@ def access_options(spoken: Language) -> list[tuple[str, str]]:
 
 
 def branch_access_options(spoken: Language) -> list[tuple[str, str]]:
-    """What branches say of their rooms, beside what events say of themselves."""
-    words = [word for word in ACCESS_WORDS if word not in ("free", "childcare")]
-    return [(word, spoken.say(ACCESS_WORDS[word])) for word in words]
+    """What branches say of their rooms; that something is free, events say."""
+    return [(word, spoken.say(sentence)) for word, sentence in ACCESS_WORDS.items() if word != "free"]
 
 
 def language_options(spoken: Language, tags: Iterable[str]) -> list[tuple[str, str]]:
     """Languages by their names in the reader's language."""
-    return [(tag, language_name(spoken, tag)) for tag in dict.fromkeys(tags) if tag]
+    named = [(tag, language_name(spoken, tag)) for tag in dict.fromkeys(tags) if tag]
+    return [(tag, name) for tag, name in named if name != tag]  # a code that nobody can read is no choice
 
 
 def language_name(spoken: Language, tag: str) -> str:

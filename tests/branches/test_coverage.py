@@ -8,6 +8,7 @@ import pytest
 
 from events.branches import coverage
 from events.branches.models import Branch, Status
+from events.branches.serving import write_keys
 from events.db import Database
 from events.places.geo import Distance, Point
 from events.places.lookup import Gazetteer
@@ -239,3 +240,26 @@ def test_without_a_directory_of_places_the_rest_is_checked(database: Database, t
         coverage_ = coverage.coverage(session, Gazetteer(tmp_path / "places.db"), NOW)
     assert not coverage_.has_directory and coverage_.branches == 2
     assert [check.kind.key for check in coverage_.checks if check.total] == ["nowhere"]
+
+
+def test_postal_codes_that_several_branches_serve_are_told(database: Database, gazetteer: Gazetteer) -> None:
+    served = {
+        "one": "codes: 60614, 60622",
+        "two": "codes: 60614",
+        "three": "codes: 606*",
+        "four": "codes: 10115",
+    }
+    rows = [chicagoan(slug, service_area=area) for slug, area in served.items()]
+    rows.append(chicagoan("gone", service_area="codes: 10115", status=Status.CLOSED))
+    with database.writing() as session:
+        session.add_all(rows)
+        session.flush()
+        write_keys(session, rows)
+    with database.reading() as session:
+        [check] = [
+            c for c in coverage.coverage(session, gazetteer, NOW).checks if c.kind.key == "shared_codes"
+        ]
+    assert [(str(f.message), [b.slug for b in f.branches]) for f in check.findings] == [
+        ("3 branches serve the postal code 60614.", ["one", "two", "three"]),
+        ("2 branches serve the postal code 60622.", ["one", "three"]),
+    ]

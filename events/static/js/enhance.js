@@ -21,9 +21,7 @@ for (const button of document.querySelectorAll("[data-print]")) {
 }
 
 /** Fills in where the device is, to 0.01 degrees (about a kilometre) and no finer, and searches there. */
-function searchHere(line) {
-  const [button, status] = [line.querySelector("button"), line.querySelector("[role=status]")];
-  const tell = (sentence) => { status.textContent = line.dataset[sentence]; button.disabled = sentence === "waiting"; };
+function searchHere(button, tell) {
   tell("waiting");
   navigator.geolocation.getCurrentPosition(
     ({ coords }) => {
@@ -38,9 +36,20 @@ function searchHere(line) {
   );
 }
 
+// Made here, because browsers without scripts, those of text among them, would show a button that does nothing.
 for (const line of document.querySelectorAll("[data-position]")) {
-  line.hidden = !("geolocation" in navigator && window.isSecureContext);
-  line.querySelector("button").addEventListener("click", () => searchHere(line));
+  if (!navigator.geolocation || !window.isSecureContext) continue;
+  const button = Object.assign(document.createElement("button"), {
+    type: "button", className: "button button--plain button--small", textContent: line.dataset.position,
+  });
+  const status = document.createElement("span");
+  status.setAttribute("role", "status");
+  button.addEventListener("click", () => searchHere(button, (word) => {
+    status.textContent = ` ${line.dataset[word]}`;
+    button.disabled = word === "waiting";
+  }));
+  line.append(button, status);
+  line.hidden = false;
 }
 
 // The list of faults is read first, wherever the browser scrolled to.

@@ -24,7 +24,7 @@ function standing(picture) {
     const from = [fromX ?? at[0], fromY ?? at[1]];
     all.push({ element, x, y, from, aside: [at[0] - from[0], at[1] - from[1]] });
   };
-  for (const pin of picture.querySelectorAll(".map__pin > svg, :scope > svg:has(> .map__here), .map__distance")) {
+  for (const pin of picture.querySelectorAll(".map__pin > svg, .map__towns > svg, :scope > svg:has(> .map__here), .map__distance")) {
     add(pin, "x", "y", ...(pin.dataset.point?.split(" ").map(parseFloat) ?? []));
   }
   for (const line of picture.querySelectorAll(".map__aside > line")) {
@@ -87,6 +87,7 @@ class MovingMap {
       element.setAttribute(y, `${(atY + aside[1]).toFixed(2)}%`);
     }
     this.measure();
+    this.name();
     const still = [this.x, this.y, this.width].every((value, at) => Math.abs(value - this.whole[at]) < 1);
     this.figure.querySelector(".map__width").hidden = !still;
   }
@@ -107,9 +108,20 @@ class MovingMap {
     text.textContent = `${length.toLocaleString(document.documentElement.lang)} ${unit}`;
   }
 
+  /** Shows the names for which there is room now: as if the map were as many times as wide. */
+  name() {
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const width = this.figure.getBoundingClientRect().width / rem * this.times;
+    for (const group of this.picture.querySelectorAll(".map__towns")) {
+      const { from, to = Infinity } = group.dataset;
+      group.style.display = from <= width && width < to ? "inline" : "none";
+    }
+  }
+
   listen() {
     const { figure, picture } = this;
     picture.tabIndex = 0;
+    new ResizeObserver(() => this.name()).observe(figure);
     for (const button of figure.querySelectorAll("[data-zoom]")) {
       button.hidden = false;
       button.addEventListener("click", () => this.press(button.dataset.zoom));
