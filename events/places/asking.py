@@ -138,9 +138,8 @@ def _is_one(text: str, words: Sequence[re.Match[str]]) -> bool:
 
 def looks_like_code(text: str) -> bool:
     """Whether a code was meant, known or not: digits, and hardly a word beside them."""
-    return has_digit(text) and not any(
-        len(word) > WORDS_OF_A_CODE + 1 and word.isalpha() for word in text.split()
-    )
+    words = [word for word in text.split() if word.isalpha()]
+    return has_digit(text) and len(words) < 2 and not any(len(word) > WORDS_OF_A_CODE + 1 for word in words)
 
 
 def name_parts(text: str) -> list[str]:

@@ -16,6 +16,7 @@ from .spelling import SHORTEST, buckets_near, closest, edits_allowed, swapped
 
 MOST_OF_A_PART = 2500  # codes that begin alike, before they say too little
 
+SHORTEST_FULL = 5  # letters and digits of a code that ends in what no list has
 CODES = """
 SELECT postal.code, postal.country, latitude, longitude, place, region, precision_km, coalesce(population, 0)
 FROM postal LEFT JOIN country ON country.code = postal.country WHERE key = ?
@@ -56,13 +57,15 @@ class Rows:
 
     def codes_of(self, key: str) -> Iterator[Hit]:
         """Of each country the code itself, else the listed form of the full one, else what FR-75001 means."""
-        found = set()
+        found: set[str] = set()
         letters = re.fullmatch(r"([A-Z]{1,2})(\d\w+)", key)
         forms: list[tuple[frozenset[str] | None, str]] = [(None, key)]
         forms += [(frozenset(countries), listed) for countries, listed in listed_forms(key)]
         if letters:
             forms.append((self._envelope(letters[1]), letters[2]))
         for countries, form in forms:
+            if found and countries is not None and len(key) < SHORTEST_FULL:
+                break  # M5V is Toronto's, and hardly Salford's M5 cut short
             for code, country, latitude, longitude, place, region, precision, people in self.database.execute(
                 CODES, (form,)
             ):

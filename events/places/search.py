@@ -28,6 +28,8 @@ NEAR_KM = 60.0  # a code and a town that are typed together lie this close
 LONGEST_WITHOUT_DIGIT = 4  # letters that may be meant as a code: SWIA
 SHORTEST_AREA = 2  # letters of a state: IL
 SHORTEST_PART = 3  # letters and digits that are read as the beginning of codes
+WORDS_OF_AN_END = 5  # Rancho Cucamonga California United States
+WORDS_OF_AN_ADDRESS = 4
 MOST_MISSPELT = 4  # parts of one address that are looked for in spite of slips
 MUCH_SMALLER = 20  # a town beside which another one that is named in the text was not meant
 
@@ -72,6 +74,7 @@ class Search:
             self.misspelt_inside,
             self.town_in_address,
             self.code_that_opens,
+            self.end_of_address,
             self.misspelt,
             self.town_in_text,
         )
@@ -140,15 +143,18 @@ class Search:
         What opens the text is rather the number of a house: `code_that_opens`.
         """
         guesses = self._codes_in(typed)
-        towns = (
-            [place for phrase in phrases(typed) for place in self.rows.places_of(phrase)] if guesses else []
-        )
+        if not guesses:
+            return []
+        end = self.town_at_end(typed)
+        towns = end or [place for phrase in phrases(typed) for place in self.rows.places_of(phrase)]
         people = [
             (_people_near(hit, towns), hit) for guess in guesses if guess.stands_out for hit in guess.hits
         ]
         if most := max((size for size, _ in people), default=0):
             agreed = {hit.country: hit for size, hit in reversed(people) if size * MUCH_SMALLER > most}
             return list(agreed.values())
+        if end:
+            return _using(end)
         full = (guess.hits for guess in guesses if is_full_code(guess.key) and not guess.opens)
         return next(full, [])
 
@@ -165,6 +171,20 @@ class Search:
         return sorted(
             (guess for guess in guesses if guess.hits), key=lambda guess: (guess.opens, -len(guess.key))
         )
+
+    def town_at_end(self, typed: str) -> list[Hit]:
+        """An address ends in its town, and perhaps what that lies in: the longest end that is one."""
+        words = [word for word in " ".join(name_parts(typed)).split() if not has_digit(word)]
+        for first in range(max(0, len(words) - WORDS_OF_AN_END), len(words)):
+            end = " ".join(words[first:])
+            if len(end) >= SHORTEST_NAME and end not in STREET_WORDS and (found := self.places(end)[0]):
+                return found
+        return []
+
+    def end_of_address(self, typed: str) -> list[Hit]:
+        """Of a text so long, or with a number, that it is hardly a misspelt name."""
+        is_address = has_digit(typed) or len(typed.split()) >= WORDS_OF_AN_ADDRESS
+        return _using(self.town_at_end(typed)) if is_address else []
 
     def town_in_address(self, typed: str) -> list[Hit]:
         """What stands between the commas: the town with what it lies in, else the largest town that is named."""
@@ -243,7 +263,7 @@ class Search:
         for name, within in name_guesses(typed):
             if len(name) < SHORTEST_AREA:
                 continue
-            countries, regions = self.rows.areas(name)
+            countries, regions = self.rows.areas(name.removesuffix(" state"))
             wanted = [(country, "") for country in sorted(countries)] + sorted(regions)
             hits = [hit for country, code in wanted for hit in self.rows.area(country, code)]
             if hits := self._inside(hits, within):

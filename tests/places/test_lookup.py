@@ -789,3 +789,28 @@ def test_any_text_is_read_or_answered_within_a_second(
             assert reading.precision_km >= 0
             assert all(there.codes.values())
     assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "label"),
+    [
+        ("1060 W Addison St Chicago", "Chicago, Illinois, United States"),
+        ("2245 N Halsted Street Chicago Illinois USA", "Chicago, Illinois, United States"),
+        ("5 Main St Springfield Illinois", "Springfield, Illinois, United States"),
+        ("350 5th Ave New York", "New York City, New York, United States"),
+    ],
+)
+def test_an_address_without_commas_ends_in_its_town(places: Gazetteer, typed: str, label: str) -> None:
+    assert labels(places, typed, "US")[0] == label
+
+
+def test_two_words_and_a_number_are_no_postal_code(places: Gazetteer) -> None:
+    with pytest.raises(UnknownPlace) as caught:
+        places.interpretations("12 Main St", prefer=["US"])
+    assert caught.value.reason == "place"
+
+
+def test_a_name_that_a_small_town_has_besides_is_not_offered_where_a_town_is_called_so(
+    places: Gazetteer,
+) -> None:
+    assert not any("Waupun" in label for label in labels(places, "Madrid", "US"))

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Geolocation
 
 from events.branches.models import Branch
 from events.branches.serving import write_keys
@@ -13,7 +14,7 @@ from events.db import Database
 from ..conftest import Cast
 from .conftest import Watched
 
-CHICAGO = {"latitude": 41.922734, "longitude": -87.653321}
+CHICAGO: Geolocation = {"latitude": 41.922734, "longitude": -87.653321}
 
 
 @pytest.fixture(autouse=True)
