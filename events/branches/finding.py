@@ -110,7 +110,7 @@ def around(
     if place.point is None:
         return Found(serving=served, online=online(session, place.country, wish))
     shown = {one.branch.id for one in served}
-    wanted = page * size + len(shown) + 1
+    wanted = page * size + len(shown) + (farthest is not None)
     there, resting = _nearest(session, place.point, wanted, farthest, wish)
     near = [one for one in there if one.branch.id not in shown]
     return Found(

@@ -56,7 +56,7 @@ def _names_of(country: str) -> set[str]:
 
 def _shared(wanted: Wanted, country: str, code: str) -> frozenset[str]:
     """What was typed and this code have in common: of two full ones perhaps the beginning."""
-    return _forms(wanted.keys, country) & _forms([code_key(code)], country) - {""}
+    return _forms(wanted.keys, country) & _forms([code_key(code)], country)
 
 
 def _forms(keys: Iterable[str], country: str) -> frozenset[str]:

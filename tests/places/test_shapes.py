@@ -144,6 +144,13 @@ def test_the_whole_earth_is_an_area_too(ring: list[Position]) -> None:
     assert all(shape.contains(Point(y, x)) for y in (-60, 0, 60) for x in (-179, -1, 1, 120, 179))
 
 
+def test_an_area_that_goes_on_beyond_what_may_be_written_is_there_as_well() -> None:
+    [shape] = Shape.all_of(polygon([[530, 0], [-170, 0], [-170, 5], [530, 5]]))
+    assert shape.contains(Point(2, -175))
+    assert shape.contains(Point(2, 175))
+    assert not shape.contains(Point(2, -165))
+
+
 def test_antarctica_along_the_lower_edge_of_the_map_is_an_area() -> None:
     coast = [[-180, -84], [-90, -72], [0, -70], [90, -66], [180, -84], [180, -90], [-180, -90], [-180, -84]]
     [shape] = Shape.all_of(polygon(coast))

@@ -112,6 +112,13 @@ def test_a_point_near_the_border_of_countries_is_surely_in_neither(tmp_path: Pat
     assert found.regions[("DE", "")] is False
 
 
+def test_a_region_is_not_sure_when_the_country_is_not(tmp_path: Path) -> None:
+    rows = [("US", "60099", "Illinois", 42.45, -87.83), ("CA", "M5V", "", 42.46, -87.83)]
+    found = with_codes(tmp_path, rows).surroundings(at(Point(42.455, -87.83), 0.55))
+    assert found.regions[("US", "illinois")] is False
+    assert found.regions[("CA", "")] is False
+
+
 def test_on_the_high_seas_there_is_nothing(places: Gazetteer) -> None:
     assert places.surroundings(first(places, "0,0")) == Surroundings({}, {})
 
@@ -145,6 +152,7 @@ def test_of_a_city_with_too_many_codes_their_beginnings_are_told(tmp_path: Path)
     assert set(places.surroundings(town).codes["SG"]) == {"238*", "239*"}
     point = at(Point(1.3, 103.8), 10.0, "SG")
     assert set(places.surroundings(point).codes["SG"]) == {"238*", "239*"}
+    assert set(places.surroundings(at(Point(1.3, 103.8), 0.9, "SG")).codes["SG"]) == {"238*", "239*"}
     exact = places.surroundings(at(Point(1.31, 103.8), 0.01, "SG")).codes["SG"]
     assert 0 < len(exact) < 50
     assert all(len(code) == 6 for code in exact)
