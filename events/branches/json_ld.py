@@ -12,6 +12,7 @@ from ..markdown import plain
 from ..places.geo import Point
 from .drafts import Accuracy
 from .models import Branch, LocationType, Status
+from .serving import territory_of
 
 SCHEMA = "https://schema.org"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -64,7 +65,9 @@ def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHour
         telephone=branch.phone,
         address=postal_address(branch),
         geo=coordinates(branch.point) if visited and _is_exact(branch) else None,
-        areaServed="" if branch.confidential else branch.service_area,
+        areaServed=[]
+        if branch.confidential
+        else [*territory_of(branch).notes, *territory_of(branch).region_names],
         openingHoursSpecification=[_opening(each) for each in hours] if visited else None,
         knowsLanguage=branch.language_list,
         foundingDate=branch.opened_on and branch.opened_on.isoformat(),

@@ -128,13 +128,15 @@ def reason(fit: Fit) -> Message:
     return say("The border of its area runs near here: it may be your branch.")
 
 
-def described(served: Territory) -> Sequence[Message | str]:
-    """What a branch serves, for its page: notes as they were written, the rest in words."""
+def described(served: Territory, reach: str) -> Sequence[Message | str]:
+    """What a branch serves, for its page: notes as they were written, the rest in words; `reach` in the reader's unit."""
     found: list[Message | str] = list(served.notes)
     if served.codes or served.beginnings:
         codes = [*(f"{begin}…" for begin in served.beginnings), *sorted(served.codes)]
         shown = ", ".join(codes[:20]) + (" …" if len(codes) > 20 else "")
         found.append(say("Postal codes %(codes)s", codes=shown))
+    if served.reach:
+        found.append(say("Everything within %(distance)s", distance=reach))
     if served.regions:
         found.append(say("Regions: %(regions)s", regions=", ".join(served.region_names)))
     if served.shapes:

@@ -15,7 +15,7 @@ from ..branches.queries import Moved
 from ..branches.serving import described, reason, territory_of
 from ..branches.territory import Fit
 from ..calendars.queries import Selection, upcoming
-from ..errors import Message, Unreadable
+from ..errors import Unreadable
 from ..places.geo import Distance
 from . import near
 from .api import interpretations
@@ -26,7 +26,7 @@ from .forms import Form, page_number, query
 from .map import Map, Spot, directions, draw_map
 from .opening import hours_in_words, opening_note
 from .responses import moved
-from .rows import STATUS_NOTES, branch_row, by_day, unit_of
+from .rows import STATUS_NOTES, branch_row, by_day, distance_text, unit_of
 from .state import language_of, state_of
 from .subscribing import alternates, subscribe_links
 from .templating import render
@@ -78,10 +78,7 @@ def page(request: Request, session: Session) -> Response:
         hours_zone=spoken.zone(branch.timezone) if zone_of(branch) else "",
         parent=parent,
         successor=queries.successor(session, branch),
-        area=[
-            spoken.say(text) if isinstance(text, Message) else text
-            for text in described(territory_of(branch))
-        ],
+        area=_area(request, branch),
         directions=directions(spoken, branch),
         map=_map(request, branch),
         data=json_ld.script(_for_search_engines(request, branch, parent)),
@@ -93,6 +90,13 @@ def page(request: Request, session: Session) -> Response:
         subscribe=subscribe_links(request, f"/branches/{branch.slug}.ics", {}),
         feeds=alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
     )
+
+
+def _area(request: Request, branch: Branch) -> list[str]:
+    """What it serves, in words."""
+    spoken, served = language_of(request), territory_of(branch)
+    reach = distance_text(request, served.reach) if served.reach else ""
+    return [text if isinstance(text, str) else spoken.say(text) for text in described(served, reach)]
 
 
 def _map(request: Request, branch: Branch) -> Map | None:

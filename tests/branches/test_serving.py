@@ -262,7 +262,7 @@ def test_without_a_directory_codes_and_areas_still_serve(database: Database, tmp
 def test_a_text_from_before_it_was_checked_is_a_note(database: Database, places: Gazetteer) -> None:
     old = us("old", "within: the old town")
     add(database, old)
-    assert described(territory_of(old)) == ["within: the old town"]
+    assert described(territory_of(old), "") == ["within: the old town"]
     assert keys_of(database, "old") == set()
     assert who(database, places, "60614") == []
 

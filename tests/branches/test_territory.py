@@ -207,7 +207,7 @@ def test_any_text_is_a_territory_or_a_sentence(text: str) -> None:
     except Unreadable as error:
         assert str(error)
     else:
-        assert described(found) is not None
+        assert described(found, "") is not None
 
 
 # ---------------------------------------------------------------- codes
@@ -420,13 +420,13 @@ def test_every_fit_has_a_sentence() -> None:
 
 def test_a_territory_is_described_for_people() -> None:
     text = f"codes: 606*, {', '.join(str(n) for n in range(10_000, 10_030))}; regions: Île-de-France; By appointment"
-    notes, codes, regions, *area = described(territory(f"{text}; area: {geojson(SQUARE)}"))
+    notes, codes, regions, *area = described(territory(f"{text}; area: {geojson(SQUARE)}"), "")
     assert notes == "By appointment"
     assert str(codes).startswith("Postal codes 606…, 10000, ")
     assert str(codes).endswith(" …")
     assert str(regions) == "Regions: Île-de-France"
     assert all(isinstance(part, Message) for part in area)
-    assert described(territory("")) == []
+    assert described(territory(""), "") == []
 
 
 # ---------------------------------------------------------------- keys

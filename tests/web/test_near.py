@@ -453,3 +453,17 @@ def test_the_branch_page_tells_search_engines_what_it_is(ben: TestClient, cast: 
     [data] = re.findall(r'(?s)<script type="application/ld\+json">(.*?)</script>', page)
     told = json.loads(data)
     assert "LocalBusiness" in json.dumps(told) and "60614" in data and "Sedes" in data
+
+
+def test_a_branch_page_says_in_words_what_it_serves_and_draws_the_rest(
+    database: Database, ben: TestClient, cast: Cast
+) -> None:
+    area_served = f"Lakeside; codes: 606*, 60614; within: 40 km; regions: Iowa; {area(SQUARE)}"
+    add(database, branch("lake", "Lake Club", Point(41.9, -87.6), country="US", service_area=area_served))
+    page = text(ben, "/es/branches/lake")
+    for line in ("Lakeside", "Códigos postales 606…, 60614", "Todo en un radio de 40 km", "Regiones: Iowa"):
+        assert line in page
+    source = ben.get("/branches/lake").text
+    [data] = re.findall(r'(?s)<script type="application/ld\+json">(.*?)</script>', source)
+    assert "coordinates" not in source and 'class="map__area"' in source
+    assert '"Lakeside"' in data and '"Iowa"' in data
