@@ -129,7 +129,7 @@ def reason(fit: Fit) -> Message:
 
 
 def described(served: Territory, reach: str) -> Sequence[Message | str]:
-    """What a branch serves, for its page: notes as they were written, the rest in words; `reach` in the reader's unit."""
+    """What a branch serves, for its page: notes as they were written, the rest in words; `reach` as readers say it."""
     found: list[Message | str] = list(served.notes)
     if served.codes or served.beginnings:
         codes = [*(f"{begin}…" for begin in served.beginnings), *sorted(served.codes)]
