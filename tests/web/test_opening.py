@@ -66,11 +66,11 @@ def plain(text: str) -> str:
         (
             'We 17:00-21:00 || "by appointment"',
             ["Wednesday 5 – 9 PM", "Otherwise: by appointment"],
-            ["Miércoles 17:00–21:00", "Si no: con cita previa"],
+            ["Miércoles 17:00–21:00", "En otro caso: con cita previa"],
         ),
         ('"knock twice"', ["Knock twice"], ["Knock twice"]),
         ("PH off", ["Closed on public holidays"], ["Cerrado los días festivos"]),
-        ("SH closed", ["Closed in the school holidays"], ["Cerrado en las vacaciones escolares"]),
+        ("SH closed", ["Closed in the school holidays"], ["Cerrado durante las vacaciones escolares"]),
         (
             "Su,PH 10:00-12:00",
             ["Sunday and public holidays 10 AM – 12 PM"],
