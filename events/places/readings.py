@@ -115,7 +115,7 @@ def readings(
 ) -> list[Interpretation]:
     """The hits in words, the likeliest first, each town once."""
     ranks = {country: rank for rank, country in reversed(list(enumerate(prefer)))}
-    named = any(hit.kind == "place" and not hit.besides and not hit.edits for hit in hits)
+    named = any(not (hit.is_code or hit.besides or hit.edits) for hit in hits)
     meant = [hit for hit in hits if not (named and hit.besides and hit.population < LARGE)]
     weighed = sorted(((_weight(hit, ranks), hit) for hit in meant), key=itemgetter(0), reverse=True)
     if said:

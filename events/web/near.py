@@ -262,7 +262,9 @@ def _map(request: Request, place: Interpretation, found: Found, before: int) -> 
     ]
     if not spots or place.point is None:
         return None
-    here = Here(place.point, Distance(place.precision_km))
+    # A circle around the middle of a region would cover the map.
+    is_point = place.kind not in ("region", "country")
+    here = Here(place.point, Distance(place.precision_km if is_point else 0.0))
     served = [one.branch for one in found.serving]
     towns = state_of(request).gazetteer.towns
     return draw_map(spoken, unit_of(request), spots, here, areas=list(areas_of(served)), towns=towns)

@@ -428,6 +428,11 @@ def test_the_map_numbers_the_branches_as_the_list_does(ben: TestClient, cast: Ca
     assert "data-map" not in ben.get("/branches?near=zzzzzz").text
 
 
+def test_around_a_region_no_circle_is_drawn(ben: TestClient, cast: Cast) -> None:
+    assert "map__precision" in ben.get("/branches?near=60614&language=en&within=100km").text
+    assert "map__precision" not in ben.get("/branches?near=Illinois&within=500km").text
+
+
 def test_directions_are_plain_links(ben: TestClient, cast: Cast) -> None:
     page = ben.get("/branches/alder").text
     assert 'href="geo:41.9227,-87.6533"' in page
