@@ -6,6 +6,7 @@ with the default BEGIN, a reader that turns writer fails at once with "database 
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,12 +16,12 @@ from sqlmodel import Session, SQLModel
 BUSY_TIMEOUT_MS = 10_000
 
 SQLITE_PRAGMAS = (
-    "journal_mode=WAL",
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
     "synchronous=FULL",
     "foreign_keys=ON",
-    f"busy_timeout={BUSY_TIMEOUT_MS}",
     "temp_store=MEMORY",
 )
+WAL_PAUSE_S = 0.02
 
 # Alembic's batch mode and error messages need constraints with names.
 NAMING = {
@@ -96,6 +97,21 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    _turn_to_wal(connection)
+
+
+def _turn_to_wal(connection: sqlite3.Connection) -> None:
+    """Of several that open a new file at once SQLite refuses all but one, and does not wait for its busy_timeout."""
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

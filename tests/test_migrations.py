@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -178,3 +179,18 @@ def test_rows_added_together_have_whole_numbers_as_keys(database: Database) -> N
         session.add_all(rows)
         session.flush()
         assert [repr(row.id) for row in rows] == ["1", "2"]
+
+
+def test_a_new_file_may_be_opened_by_several_at_once(tmp_path: Path) -> None:
+    def opened(url: str, barrier: Barrier) -> str:
+        database = Database(url, size=1)
+        barrier.wait()
+        with database.reading() as session:
+            mode: str = session.connection().exec_driver_sql("PRAGMA journal_mode").scalar_one()
+        database.dispose()
+        return mode
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(40):
+            url, barrier = f"sqlite:///{tmp_path}/{number}.db", Barrier(4)
+            assert set(pool.map(opened, [url] * 4, [barrier] * 4)) == {"wal"}
