@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -156,6 +157,13 @@ def _language(text: str) -> str:
 def zone_names() -> frozenset[str]:
     """Every IANA name in the installed tzdata package (the operating system's older list does not count)."""
     return frozenset(resources.files("tzdata").joinpath("zones").read_text("utf-8").split())
+
+
+@cache
+def zone_info(key: str) -> ZoneInfo:
+    """One of `zone_names`, from that package too, and one object for each."""
+    with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
+        return ZoneInfo.from_file(file, key=key)
 
 
 _UTC_NAMES = {"Etc/UTC", "Etc/UCT", "Etc/Universal", "Etc/Zulu", "UCT", "Universal", "Zulu"}

@@ -59,6 +59,11 @@ class NotFound(BranchlineError):
         super().__init__(message or say("There is nothing at this address."))
 
 
+def no_such_page(page: int) -> NotFound:
+    """Of a list that has fewer pages."""
+    return NotFound(say("There is no page %(page)d of this list.", page=page))
+
+
 class Gone(BranchlineError):
     """It was here and has been removed."""
 

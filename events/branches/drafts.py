@@ -42,6 +42,9 @@ class Accuracy(StrEnum):
     PLACE = "place"
 
 
+GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)  # the middle of something
+
+
 # ---------------------------------------------------------------- slugs
 
 # Letters of the Latin alphabet that Unicode does not take apart into a letter and a mark.

@@ -12,15 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
 import opening_hours
 
-from ..drafts import zone_names
+from ..drafts import zone_info, zone_names
 from ..errors import Message, say
 from .hour_rules import CACHED, Rule, State, read
 from .models import Branch
@@ -161,7 +160,7 @@ def _hours(text: str, timezone: str, country: str) -> Hours | None:
     except _NoCalendar:
         layers = tuple(_layers(rules, None))
     comments = tuple(rule.comment for rule in rules)
-    return Hours(_zone(timezone), layers, comments, any(rule.holidays for rule in rules))
+    return Hours(zone_info(timezone), layers, comments, any(rule.holidays for rule in rules))
 
 
 def _layers(rules: Sequence[Rule], country: str | None) -> Iterator[Layer]:
@@ -210,18 +209,11 @@ def _on_the_wall(
 def zone_of(branch: Branch) -> ZoneInfo | None:
     """UTC stands in the row when nobody knows where it is: no branch lives by it, so there is no "today" then."""
     known = branch.timezone != "UTC" and branch.timezone in zone_names()
-    return _zone(branch.timezone) if known else None
+    return zone_info(branch.timezone) if known else None
 
 
 def hours_of(branch: Branch) -> Hours | None:
     return Hours.of(branch.opening_hours, branch.timezone, branch.country) if zone_of(branch) else None
-
-
-@cache
-def _zone(key: str) -> ZoneInfo:
-    """From the tzdata package itself: the operating system's files may be years older."""
-    with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=key)
 
 
 def _moment(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -10,14 +10,13 @@ from datetime import time
 
 from ..markdown import plain
 from ..places.geo import Point
-from .drafts import Accuracy
+from .drafts import GUESSED
 from .models import Branch, LocationType, Status
 from .serving import territory_of
 
 SCHEMA = "https://schema.org"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DIGITS = 6  # of degrees: 10 cm
-GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)
 
 Values = dict[str, object]
 
@@ -54,7 +53,7 @@ def branch_page(
 
 
 def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHours]) -> Values:
-    visited = _can_be_visited(branch)
+    visited, served = _can_be_visited(branch), territory_of(branch)
     return {"@type": "LocalBusiness" if visited else "Organization", "@id": f"{page}#branch"} | filled(
         name=branch.name,
         alternateName=branch.alternate_name,
@@ -65,9 +64,7 @@ def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHour
         telephone=branch.phone,
         address=postal_address(branch),
         geo=coordinates(branch.point) if visited and _is_exact(branch) else None,
-        areaServed=[]
-        if branch.confidential
-        else [*territory_of(branch).notes, *territory_of(branch).region_names],
+        areaServed=[] if branch.confidential else [*served.notes, *served.region_names],
         openingHoursSpecification=[_opening(each) for each in hours] if visited else None,
         knowsLanguage=branch.language_list,
         foundingDate=branch.opened_on and branch.opened_on.isoformat(),

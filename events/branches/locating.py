@@ -13,7 +13,7 @@ from ..places.geo import Point
 from ..places.lookup import Gazetteer
 from ..places.naming import REGION_LETTERS, home, parts
 from ..places.readings import Interpretation, Kind, UnknownPlace
-from .drafts import Accuracy, BranchDraft
+from .drafts import GUESSED, Accuracy, BranchDraft
 from .models import Branch, LocationType
 
 UNKNOWN_ZONE = "UTC"
@@ -62,7 +62,7 @@ class Locator:
     def _is_open(self, branch: Branch, draft: BranchDraft, before: Mapping[str, object]) -> bool:
         if branch.point is None:
             return True
-        guessed = branch.geocode_accuracy in (Accuracy.POSTAL_CODE, Accuracy.PLACE)
+        guessed = branch.geocode_accuracy in GUESSED
         moved = any(getattr(branch, column) != before[column] for column in ADDRESS)
         return guessed and moved and draft.point is None and self._gazetteer is not None
 

@@ -12,7 +12,7 @@ from ..places.borders import countries_around, country_at, lies_in
 from ..places.geo import Distance, Point, great_circle
 from ..places.listed import Listed, Spot
 from ..places.naming import home, parts
-from .drafts import Accuracy
+from .drafts import GUESSED
 from .hours import unreadable
 from .models import LocationType
 
@@ -21,8 +21,6 @@ BORDER = Distance(10.0)  # the borders of zones follow those of countries no mor
 COAST = Distance(30.0)
 CONFIRMED_FOR = timedelta(days=365)
 REMEMBERED = 20_000  # codes, and as many towns
-
-GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)
 
 
 class Stated(NamedTuple):

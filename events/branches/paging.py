@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..db import table_of
-from ..errors import NotFound, say
+from ..errors import no_such_page
 from ..places.asking import said_country
 from .models import Branch, Status
 
@@ -40,7 +40,7 @@ def page_of(session: Session, wanted: Filter, page: int) -> tuple[Sequence[Branc
     query = select(Branch).where(*wanted.conditions()).order_by(col(Branch.slug))
     found = session.exec(query.offset((page - 1) * PAGE).limit(PAGE + 1)).all()
     if page > 1 and not found:
-        raise NotFound(say("There is no page %(page)d of this list.", page=page))
+        raise no_such_page(page)
     return found[:PAGE], len(found) > PAGE
 
 

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from ..db import table_of
-from ..errors import Gone, NotFound, say
+from ..errors import Gone, NotFound, no_such_page, say
 from ..places.geo import Distance, Point, geodesic
 from ..places.nearest import nearest, within
 from .models import Branch, FormerSlug, LocationType, Status
@@ -116,10 +116,6 @@ def directory(
         raise no_such_page(page)
     query = select(Branch).where(listed).order_by(*_IN_ORDER).offset((page - 1) * PAGE).limit(PAGE)
     return session.exec(query).all(), pages
-
-
-def no_such_page(page: int) -> NotFound:
-    return NotFound(say("There is no page %(page)d of this list.", page=page))
 
 
 def with_hours(session: Session, conditions: Sequence[sa.ColumnElement[bool]]) -> Sequence[Branch]:

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..db import table_of
-from ..errors import NotFound, say
+from ..errors import no_such_page
 from .content import Said, Told
 from .derived import tell_all
 from .lists import say_all
 from .models import PUBLIC, Event, Occurrence
-from .queries import DateKey, Selection
+from .queries import OF_EVENTS, DateKey, Selection, wanted
 
 PAGE = 100
 
@@ -41,21 +41,13 @@ def events(session: Session, selection: Selection, now: datetime, page: int) -> 
 
 
 def _listed(session: Session, selection: Selection, now: datetime, *columns: Any) -> sa.Select[Any]:
-    """Of dates that are not over, or of all since `selection.first` when that is past."""
-    occurrence, event = table_of(Occurrence).c, table_of(Event).c
-    looks_back = selection.first is not None and selection.first < now.date()
-    since = [] if looks_back else [occurrence.ends_at > now]
-    return (
-        sa.select(*columns)
-        .join(table_of(Event), event.id == occurrence.event_id)
-        .where(*since, *selection.dates(), *selection.conditions(session))
-    )
+    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now))
 
 
 def _page(session: Session, query: sa.Select[Any], page: int) -> tuple[Sequence[Any], bool]:
     rows = session.connection().execute(query.offset((page - 1) * PAGE).limit(PAGE + 1)).all()
     if page > 1 and not rows:
-        raise NotFound(say("There is no page %(page)d of this list.", page=page))
+        raise no_such_page(page)
     return rows[:PAGE], len(rows) > PAGE
 
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..db import table_of
-from ..errors import Gone, Message, NotFound, say
+from ..errors import Gone, Message, NotFound, no_such_page, say
 from ..places.geo import Distance, Point
 from ..places.naming import fold
 from ..places.nearest import within
@@ -77,7 +77,7 @@ class Selection:
 
 
 EVERYTHING = Selection()
-_OF_EVENTS = sa.join(table_of(Occurrence), table_of(Event), col(Event.id) == col(Occurrence.event_id))
+OF_EVENTS = sa.join(table_of(Occurrence), table_of(Event), col(Event.id) == col(Occurrence.event_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +132,14 @@ def upcoming(
     """
     query = (
         _listing()
-        .where(*_wanted(session, selection, now))
+        .where(*wanted(session, selection, now))
         .order_by(col(Occurrence.starts_at), col(Occurrence.event_id))
         .offset((page - 1) * size)
         .limit(size + 1)
     )
     rows = [Listed(*row) for row in session.connection().execute(query)]
     if page > 1 and not rows:
-        raise NotFound(say("There is no page %(page)d of this list.", page=page))
+        raise no_such_page(page)
     return rows[:size], len(rows) > size
 
 
@@ -184,7 +184,7 @@ def last_over(session: Session, selection: Selection, now: datetime) -> datetime
     """When a date last left the list because it was over."""
     occurrence = table_of(Occurrence).c
     over = [*selection.dates(), *selection.conditions(session), occurrence.ends_at <= now]
-    query = sa.select(occurrence.ends_at).select_from(_OF_EVENTS).where(*over)
+    query = sa.select(occurrence.ends_at).select_from(OF_EVENTS).where(*over)
     found: datetime | None = (
         session.connection().execute(query.order_by(occurrence.ends_at.desc()).limit(1)).scalar()
     )
@@ -195,10 +195,10 @@ def _dates(session: Session, selection: Selection, now: datetime, hide_cancelled
     occurrence = table_of(Occurrence).c
     shown = [occurrence.cancelled.is_(False)] if hide_cancelled else []
     columns = (occurrence.event_id, occurrence.original_start, occurrence.ends_at)
-    return sa.select(*columns).select_from(_OF_EVENTS).where(*_wanted(session, selection, now), *shown)
+    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now), *shown)
 
 
-def _wanted(session: Session, selection: Selection, now: datetime) -> list[sa.ColumnElement[bool]]:
+def wanted(session: Session, selection: Selection, now: datetime) -> list[sa.ColumnElement[bool]]:
     """On `occurrence` and `event`: what is not over, or all since `selection.first` when that is past."""
     since = [] if selection.first and selection.first < now.date() else [col(Occurrence.ends_at) > now]
     return [*since, *selection.dates(), *selection.conditions(session)]

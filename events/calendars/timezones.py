@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
-from importlib import resources
 from importlib.metadata import version
 from itertools import count, groupby
 from zoneinfo import ZoneInfo
 
-from ..drafts import zone_names
+from ..drafts import zone_info, zone_names
 from ..errors import BranchlineError, say
 
 # The step in which offsets are compared. No zone has changed back within a week since 1970.
@@ -49,8 +48,7 @@ def zone(key: str) -> ZoneInfo:
     """The zone as tzdata has it, one object for each key. Raises UnknownZone."""
     if key not in zone_names():
         raise UnknownZone(key)
-    with resources.files("tzdata").joinpath("zoneinfo", *key.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=key)
+    return zone_info(key)
 
 
 def to_utc(wall: datetime, key: str) -> datetime:

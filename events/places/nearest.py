@@ -83,24 +83,23 @@ def within(session: Session, table: sa.Table, point: Point, distance: Distance) 
 
 
 @lru_cache(64)
-def _prepared(statement: sa.Select[Any], table: sa.Table) -> tuple[sa.Select[Any], sa.Select[Any]]:
-    """The statement with what ranks its rows, then as it is asked of SQLite. Kept for statements that are: to
-    make one takes as long as the search."""
-    query = statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
-    return query, query.order_by(_added(table)[0], table.c.id).limit(WANTED)
+def _placed(statement: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
+    """With what ranks its rows. Kept for statements that are: to make one takes as long as the search."""
+    return statement.where(table.c.x.is_not(None)).add_columns(*_added(table))
 
 
 @lru_cache(64)
-def _boxed(ranked: sa.Select[Any], table: sa.Table) -> sa.Select[Any]:
-    return ranked.where(_in_box_here(table))
+def _boxed(statement: sa.Select[Any], table: sa.Table) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """As SQLite is asked for the first rows of the whole earth, and for those of a box."""
+    ranked = _placed(statement, table).order_by(_added(table)[0], table.c.id).limit(WANTED)
+    return ranked, ranked.where(_in_box_here(table))
 
 
 def _by_boxes(
     session: Session, statement: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
     """Rows of a box that is widened until everything nearer than the last row lies inside."""
-    _, ranked = _prepared(statement, table)
-    boxed = _boxed(ranked, table)
+    ranked, boxed = _boxed(statement, table)
     reach = _first_reach(session, table, point, wanted)
     while True:
         here = {**_here(point, reach), WANTED.key: wanted}
@@ -139,7 +138,7 @@ def _by_distance(
     session: Session, statement: sa.Select[Any], table: sa.Table, point: Point, wanted: int
 ) -> Sequence[sa.Row[Any]]:
     """PostgreSQL's index walks outwards by itself, if it is asked for one order only; so all ties come."""
-    query, _ = _prepared(statement, table)
+    query = _placed(statement, table)
     away = _cube_away(table) if _index(session) == CUBE else _added(table)[0]
     rows = session.execute(query.order_by(away).fetch(wanted, with_ties=True), _here(point, 0.0)).all()
     return sorted(rows, key=lambda row: (_chord(row), _id(row)))[:wanted]

@@ -25,7 +25,7 @@ from .endpoints import now
 from .environment import link
 from .finding import Finding, find_place, read_access, read_language, select_near
 from .forms import Form, page_number, query
-from .responses import moved
+from .responses import moved, page_link
 from .state import language_of, state_of
 
 Items = Sequence[dict[str, object]]
@@ -156,10 +156,7 @@ def _listed(request: Request, finding: Finding, items: Items, following: str | N
 
 
 def _page_link(request: Request, form: Form, names: Sequence[str], page: int) -> str:
-    """The same list, another page of it."""
-    return _address(
-        request, request.scope["path"], {**{name: form.all(name) for name in names}, "page": page}
-    )
+    return state_of(request).settings.public_url + page_link(request, form, names, page)
 
 
 def _address(request: Request, path: str, wanted: dict[str, object]) -> str:

@@ -25,7 +25,7 @@ from .finding import Finding, find_place
 from .forms import Form, page_number, query
 from .map import Map, Spot, directions, draw_map
 from .opening import hours_in_words, opening_note
-from .responses import moved
+from .responses import moved, page_link
 from .rows import STATUS_NOTES, branch_row, by_day, distance_text, unit_of
 from .state import language_of, state_of
 from .subscribing import alternates, subscribe_links
@@ -134,7 +134,7 @@ def list_json(request: Request, session: Session) -> Response:
     finding = find_place(request, session, form)
     found, number = near.search(request, session, form, finding)
     rows = _rows(request, session, form, finding, found)
-    slugs = related_slugs(session, [branch for branch, *_ in rows])
+    slugs = related_slugs(session, [*(branch for branch, *_ in rows), *found.online])
     publishing, spoken = state_of(request).publishing, language_of(request)
 
     def told(branch: Branch, away: Distance | None = None) -> dict[str, object]:
@@ -148,7 +148,7 @@ def list_json(request: Request, session: Session) -> Response:
     body: dict[str, object] = {"interpretations": interpretations(finding.readings), "items": items}
     if finding.typed:
         body["online"] = [told(branch) for branch in found.online]
-        following = near.page_link(request, form, number + 1) if found.more else None
+        following = page_link(request, form, near.KEPT, number + 1) if found.more else None
         body["next"] = f"{publishing.base_url}{following}" if following else None
     if finding.sentence:
         body["detail"] = spoken.say(finding.sentence)

@@ -18,6 +18,7 @@ from .environment import link
 from .finding import Finding, select_kindly
 from .forms import Form, known_day, page_number, query
 from .reading import other_links
+from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
 from .state import language_of, state_of
 from .subscribing import (
@@ -93,8 +94,8 @@ def _list_page(
         ],
         unit=unit_of(request),
         chips=_chips(request, session, form, selection),
-        previous=_page_link(request, form, page - 1) if page > 1 else None,
-        following=_page_link(request, form, page + 1) if more else None,
+        previous=page_link(request, form, FILTERS, page - 1) if page > 1 else None,
+        following=page_link(request, form, FILTERS, page + 1) if more else None,
         month_href=link(
             spoken.code, f"/calendar/{now().year}/{now().month}", {k: form.all(k) for k in FILTERS}
         ),
@@ -107,13 +108,6 @@ FILTERS = (
     *("near", "country", "within", "branch", "topic", "from", "to"),
     *("online", "language", "access", "q"),
 )
-
-
-def _page_link(request: Request, form: Form, page: int) -> str:
-    """The same list, another page of it."""
-    kept = {name: form.all(name) for name in FILTERS}
-    path: str = request.scope["path"]
-    return link(language_of(request).code, path, {**kept, "page": page if page > 1 else None})
 
 
 def _chips(request: Request, session: Session, form: Form, selection: Selection) -> list[tuple[str, str]]:

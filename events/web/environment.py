@@ -33,7 +33,11 @@ def prefixed(code: str, path: str) -> str:
 
 def link(code: str, path: str, query: Mapping[str, object]) -> str:
     """An address with its query; empty values are left out, lists repeat their name."""
-    given = {name: value for name, value in query.items() if value not in (None, "", [], ())}
+    texts = {
+        name: [text for text in value if text] if isinstance(value, list | tuple) else value
+        for name, value in query.items()
+    }
+    given = {name: value for name, value in texts.items() if value not in (None, "", [])}
     return prefixed(code, path) + (f"?{urlencode(given, doseq=True, safe=',')}" if given else "")
 
 

@@ -13,10 +13,10 @@ from ..branches.hour_rules import State
 from ..branches.hours import hours_of
 from ..branches.models import Branch
 from ..branches.paging import Filter
-from ..branches.queries import Near, no_such_page
+from ..branches.queries import Near
 from ..branches.serving import Served, reason, territory_of
 from ..calendars.queries import Listed, branches_meeting, branches_on, next_dates_of_branches
-from ..errors import Message, Unreadable, say
+from ..errors import Message, Unreadable, no_such_page, say
 from ..places.geo import Distance
 from ..places.readings import Interpretation
 from .endpoints import now
@@ -26,6 +26,7 @@ from .forms import Form, page_number, query
 from .map import Area, Here, Map, Spot, directions, draw_map
 from .opening import opening_notes
 from .reading import other_links, reading_sentence
+from .responses import page_link
 from .rows import BranchRow, branch_row, distance_text, event_row, unit_of
 from .state import language_of, state_of
 from .templating import render
@@ -283,16 +284,9 @@ def areas_of(branches: Sequence[Branch]) -> Iterator[Area]:
 def _pages(request: Request, form: Form, found: Found, number: int) -> dict[str, str | None]:
     """The page before and the one after, of all within a distance."""
     return {
-        "before": page_link(request, form, number - 1) if number > 1 else None,
-        "after": page_link(request, form, number + 1) if found.more else None,
+        "before": page_link(request, form, KEPT, number - 1) if number > 1 else None,
+        "after": page_link(request, form, KEPT, number + 1) if found.more else None,
     }
-
-
-def page_link(request: Request, form: Form, number: int) -> str:
-    """The same search, another page of it, at the address that was asked."""
-    kept: dict[str, object] = {name: [text for text in form.all(name) if text] for name in KEPT}
-    kept["page"] = number if number > 1 else None
-    return link(language_of(request).code, request.scope["path"], kept)
 
 
 def _events_within(request: Request, place: Interpretation, found: Found) -> str | None:

@@ -51,10 +51,7 @@ def reading_sentence(request: Request, finding: Finding) -> Message | None:
 
 def other_links(request: Request, form: Form, finding: Finding, path: str) -> list[dict[str, str]]:
     """`label` and `href` of the readings that were not taken; the filters are kept."""
-    kept: dict[str, object] = {}
-    for name, _ in form.items():
-        if name not in LINK_DROPS:
-            kept[name] = [text for text in form.all(name) if text]
+    kept: dict[str, object] = {name: form.all(name) for name, _ in form.items() if name not in LINK_DROPS}
     links = []
     for place in finding.others:
         said: Message | str = place.label

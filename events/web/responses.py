@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from sqlalchemy.exc import OperationalError
@@ -11,6 +12,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from ..errors import BranchlineError, NotFound, TooOften, Unavailable, Unreadable, say
 from .environment import link
+from .forms import Form
 from .state import language_of
 from .templating import render
 
@@ -49,6 +51,13 @@ def moved(request: Request, path: str) -> RedirectResponse:
     """A permanent redirect that keeps the query."""
     target = link(language_of(request).code, path, {})
     return RedirectResponse(f"{target}?{request.url.query}" if request.url.query else target, 301)
+
+
+def page_link(request: Request, form: Form, names: Iterable[str], page: int) -> str:
+    """Another page of the list that was asked for, with these of its filters."""
+    kept = {name: form.all(name) for name in names}
+    path: str = request.scope["path"]
+    return link(language_of(request).code, path, {**kept, "page": page if page > 1 else None})
 
 
 def local_path(text: str, default: str) -> str:

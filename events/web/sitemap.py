@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from ..branches import paging as branches
 from ..calendars import paging as events
 from ..calendars.queries import topics_in_use
-from ..errors import NotFound, say
+from ..errors import no_such_page
 from .endpoints import now
 from .environment import prefixed
 from .forms import page_number, query
@@ -55,7 +55,7 @@ def sitemap(request: Request, session: Session) -> Response:
         return _answer(_index(base, files))
     page = page_number(form)
     if page > files:
-        raise NotFound(say("There is no page %(page)d of this list.", page=page))
+        raise no_such_page(page)
     return _answer(_urlset(base, codes, list(_part(sections, (page - 1) * most, most))))
 
 

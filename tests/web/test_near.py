@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from events.branches.models import Branch, LocationType, Status
@@ -231,6 +232,11 @@ def test_branches_without_a_place_are_offered_everywhere(
     add(database, branch("online", "Online Club", None, location_type=LocationType.VIRTUAL))
     assert "Online, wherever you are Online Club" in text(ben, "/branches?near=60614")
     assert [each["slug"] for each in ben.get("/branches.json?near=60614").json()["online"]] == ["online"]
+    with database.writing() as session:
+        online = session.exec(select(Branch).where(col(Branch.slug) == "online")).one()
+        online.parent_id = cast.birch.id
+    [told] = ben.get("/branches.json?near=60614&access=&language=").json()["online"]
+    assert told["parent_slug"] == "birch"
     assert "Branches of that name Online Club" in text(ben, "/branches?near=online club")
 
 
