@@ -12,8 +12,17 @@ from sqlmodel import select
 from events.branches.models import Branch, FormerSlug, ServiceKey
 from events.calendars import imports
 from events.calendars.content import Publishing
-from events.calendars.models import CalendarSource, Departure, Event, PollCount, Rendered
-from events.db import Database, table_of
+from events.calendars.models import (
+    CalendarSource,
+    Departure,
+    Event,
+    HostingRefusal,
+    Picture,
+    PollCount,
+    Rendered,
+)
+from events.db import Database, Row, table_of
+from events.desk.models import BranchSheet, Proposal, Report, TrustedProposer
 from events.errors import Conflict
 from events.language import language
 from events.limits import CONTACT, Limiter
@@ -22,7 +31,8 @@ from events.messages.contact import ContactDraft
 from events.messages.models import OutgoingMail
 from events.migrations import metadata, move, upgrade
 from events.people import permissions, sign_in
-from events.people.models import Purpose, Role
+from events.people.history import Version
+from events.people.models import ApiToken, MembershipRequest, Passkey, PasskeyChallenge, Purpose, Role
 from events.places.geo import Point
 from events.places.nearest import nearest
 from tests.conftest import NOW, Engines, branch
@@ -101,6 +111,24 @@ def fill(database: Database) -> None:
         session.add(
             PollCount(branch_id=1, day=NOW.date(), family="Google", revision="ab", polls=3, unchanged=2)
         )
+        session.add_all(desk_rows())
+
+
+def desk_rows() -> list[Row]:
+    """What stands on the desk of the organizers: of person 1, branch 1 and event 1."""
+    return [
+        MembershipRequest(person_id=1, branch_id=1, note="¿Sí?", created_at=NOW),
+        Passkey(credential_id="abc", person_id=1, public_key=b"\x00\xff", created_at=NOW),
+        PasskeyChallenge(challenge_hash="ab", expires_at=NOW),
+        ApiToken(token_hash="cd", person_id=1, created_at=NOW, expires_at=NOW),
+        Version(subject="event:1", number=1, action="added", person_id=1, made_at=NOW, snapshot={"a": ["é"]}),
+        HostingRefusal(event_id=1, branch_id=2),
+        Picture(id="ef", branch_id=1, original=b"\xff\x00", fault={"text": "¿Sí?"}, created_at=NOW),
+        Proposal(event_id=1, branch_id=1, email="ben@example.org", created_at=NOW, accepted=False),
+        TrustedProposer(branch_id=1, email="ben@example.org", created_at=NOW),
+        Report(key="k", branch_id=1, event_id=1, kind="closed", created_at=NOW),
+        BranchSheet(id="gh", person_id=1, name="branches.csv", body=b"\xef\xbb\xbf", created_at=NOW),
+    ]
 
 
 def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:

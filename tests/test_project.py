@@ -30,13 +30,14 @@ FLOORS = {
     "people": 3,
     "calendars": 4,
     "messages": 4,
-    "migrations": 5,
-    "web": 6,
-    "worker": 6,
-    "app": 7,
-    "server": 8,
-    "commands": 9,
-    "__main__": 10,
+    "desk": 5,
+    "migrations": 6,
+    "web": 7,
+    "worker": 7,
+    "app": 8,
+    "server": 9,
+    "commands": 10,
+    "__main__": 11,
 }
 
 

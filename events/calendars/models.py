@@ -60,6 +60,39 @@ class EventBranch(Row, table=True):
 
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
     branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True)
+    added_at: datetime | None = None  # a co-host that was asked to hold it since then
+
+
+class HostingRefusal(Row, table=True):
+    """A branch that does not want to be named as co-host of an event: it is not added again."""
+
+    __tablename__ = "hosting_refusal"
+
+    event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
+    branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True, ondelete="CASCADE")
+
+
+class PictureState(StrEnum):
+    NEW = "new"  # to be decoded
+    READY = "ready"
+    REFUSED = "refused"
+
+
+class Picture(Row, table=True):
+    """An uploaded picture. What was sent is decoded by the worker and forgotten; what is shown is ours."""
+
+    id: str = Field(primary_key=True)  # random: it is the address, too
+    branch_id: int = Field(foreign_key="branch.id", index=True)
+    state: str = PictureState.NEW
+    original: bytes | None = None
+    large: bytes | None = None  # JPEG
+    small: bytes | None = None  # JPEG
+    width: int = 0  # pixels, of the large one
+    height: int = 0
+    fault: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True)))
+    created_at: datetime
+    run_at: datetime | None = Field(default=None, index=True)  # next work to do
+    leased_until: datetime | None = None
 
 
 WITHDRAWN = sa_text("withdrawn_at IS NOT NULL")
@@ -100,6 +133,13 @@ class Event(Row, Located, table=True):
     exdates: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     moved_from: NaiveDatetime | None = None  # the start that was published, of a single event that was moved
     related_uid: str = NO_TEXT  # of the series that it was a part of
+    form_key: str | None = Field(default=None, index=True, unique=True)  # a form sent twice posts one event
+    picture_id: str | None = None
+    picture_alt: str = NO_TEXT
+
+    confirmed_at: datetime | None = None  # somebody said that it still takes place
+    asked_at: datetime | None = None  # somebody was last asked whether it does
+    asked_since: datetime | None = None  # and has not answered since
 
     attendance: str = Attendance.IN_PERSON
     venue_name: str = ""

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -68,7 +68,7 @@ def add(
     _fill(event, draft, hosts[0], now)
     session.add(event)
     session.flush()
-    _relate(session, event, draft, hosts)
+    _relate(session, event, draft, hosts, now)
     for change in draft.overrides:
         _override(session, event, change, now)
     save(session, event, publishing, now)
@@ -89,7 +89,7 @@ def revise(
     event.branch_id = _id(hosts[0])
     _note_move(event, draft)
     _fill(event, draft, hosts[0], now)
-    _relate(session, event, draft, hosts)
+    _relate(session, event, draft, hosts, now)
     _keep_dates(session, event, before, old_exdates)
     for change in draft.overrides:
         _override(session, event, change, now)
@@ -108,7 +108,7 @@ def replace_with(
     event.branch_id = _id(hosts[0])
     _note_move(event, draft)
     _fill(event, draft, hosts[0], now)
-    _relate(session, event, draft, hosts)
+    _relate(session, event, draft, hosts, now)
     kept = {change.original_start for change in draft.overrides}
     for override in _overrides(session, event):
         if override.original_start not in kept:
@@ -192,23 +192,27 @@ def _excluded(event: Event) -> list[datetime]:
 
 
 def draft_of(told: Told) -> EventDraft:
-    """What the rows of an event say, as a draft."""
+    """What the rows of an event say, as a draft. Raises ValidationError when rules of time have changed against it."""
+    return EventDraft.model_validate(_values(told))
+
+
+def said_of(told: Told) -> dict[str, Any]:
+    """The same as JSON, whether or not it would still be a draft."""
+    return EventDraft.model_construct(None, **_values(told)).model_dump(mode="json", warnings=False)
+
+
+def _values(told: Told) -> dict[str, Any]:
     event = told.event
     overrides = sorted(told.overrides if event.is_series else (), key=lambda one: one.original_start)
-    values: dict[str, object] = {name: getattr(event, name) for name in _SAME_NAMES}
-    return EventDraft.model_validate(
-        values
-        | {
-            "exdates": [datetime.fromisoformat(text) for text in event.exdates],
-            "venue": _venue_of(told),
-            "topics": [topic.name for topic in told.topics],
-            "access": [word for word in ACCESS if word in event.access.split(",")],
-            "reason": event.cancelled_reason,
-            "overrides": [
-                {name: getattr(one, name) for name in OverrideDraft.model_fields} for one in overrides
-            ],
-        }
-    )
+    values: dict[str, Any] = {name: getattr(event, name) for name in _SAME_NAMES}
+    return values | {
+        "exdates": [datetime.fromisoformat(text) for text in event.exdates],
+        "venue": _venue_of(told),
+        "topics": [topic.name for topic in told.topics],
+        "access": [word for word in ACCESS if word in event.access.split(",")],
+        "reason": event.cancelled_reason,
+        "overrides": [{name: getattr(one, name) for name in OverrideDraft.model_fields} for one in overrides],
+    }
 
 
 def _venue_of(told: Told) -> VenueDraft | None:
@@ -263,11 +267,17 @@ def _point(draft: EventDraft, owner: Branch) -> Point | None:
     return owner.public_point
 
 
-def _relate(session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch]) -> None:
-    session.exec(sa.delete(EventBranch).where(col(EventBranch.event_id) == event.id))
+def _relate(
+    session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch], now: datetime
+) -> None:
+    kept = list(dict.fromkeys(_id(host) for host in hosts))
+    held = col(EventBranch.event_id) == event.id
+    session.exec(sa.delete(EventBranch).where(held, col(EventBranch.branch_id).not_in(kept)))
+    before = set(session.exec(select(EventBranch.branch_id).where(held)))
+    for branch_id in kept:
+        if branch_id not in before:
+            session.add(EventBranch(event_id=_id(event), branch_id=branch_id, added_at=now))
     session.exec(sa.delete(EventTopic).where(col(EventTopic.event_id) == event.id))
-    for branch_id in dict.fromkeys(_id(host) for host in hosts):
-        session.add(EventBranch(event_id=_id(event), branch_id=branch_id))
     for topic_id in dict.fromkeys(_topic(session, name) for name in draft.topics):
         session.add(EventTopic(event_id=_id(event), topic_id=topic_id))
 

@@ -13,11 +13,13 @@ from .. import limits
 from ..branches import models as branches
 from ..calendars import models as calendars
 from ..db import Database, Row
+from ..desk import models as desk
 from ..errors import ConfigurationError, say
 from ..messages import models as messages
+from ..people import history
 from ..people import models as people
 
-TABLE_MODULES = (limits, branches, calendars, messages, people)
+TABLE_MODULES = (limits, branches, calendars, messages, people, history, desk)
 metadata: sa.MetaData = Row.metadata
 
 # A key for pg_advisory_xact_lock: of several processes that start together, one migrates and the others wait.

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
+from sqlalchemy import true as sa_true
 from sqlmodel import Field
 
 from ..db import Row
@@ -22,6 +23,11 @@ class Purpose(StrEnum):
 
     SIGN_IN = "sign-in"
     CHANGE_EMAIL = "change-email"
+    INVITATION = "invitation"
+    REGISTRATION = "registration"
+    RESET = "reset"  # of a password
+    CONFIRMATION = "confirmation"  # that a series still takes place
+    SUGGESTION = "suggestion"  # of a trusted proposer, to be published
 
 
 class Person(Row, table=True):
@@ -32,6 +38,7 @@ class Person(Row, table=True):
     is_admin: bool = False
     language: str = "en"
     created_at: datetime
+    told_at: datetime | None = None  # last mail about what waits for a decision
 
 
 class Membership(Row, table=True):
@@ -40,6 +47,23 @@ class Membership(Row, table=True):
     person_id: int = Field(foreign_key="person.id", primary_key=True, ondelete="CASCADE")
     branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True, ondelete="CASCADE")
     role: str = Role.ORGANIZER
+    trusted: bool = Field(
+        default=True, sa_column_kwargs={"server_default": sa_true()}
+    )  # else what they post waits for approval
+
+
+class MembershipRequest(Row, table=True):
+    """Somebody who registered and asks to organize at a branch; its admin decides."""
+
+    __tablename__ = "membership_request"
+
+    id: int | None = Field(default=None, primary_key=True)
+    person_id: int = Field(foreign_key="person.id", index=True, ondelete="CASCADE")
+    branch_id: int = Field(foreign_key="branch.id", index=True, ondelete="CASCADE")
+    note: str = ""
+    created_at: datetime
+    decided_at: datetime | None = None
+    accepted: bool | None = None
 
 
 class SignedIn(Row, table=True):
@@ -67,6 +91,42 @@ class OneTimeLink(Row, table=True):
     token_hash: str = Field(primary_key=True)
     person_id: int = Field(foreign_key="person.id", index=True, ondelete="CASCADE")
     purpose: str
-    detail: str = ""  # the new address of a change, or the page to go on to
+    detail: str = ""  # the new address of a change, the page to go on to, or what else its purpose needs
     expires_at: datetime = Field(index=True)
     used_at: datetime | None = None
+
+
+class Passkey(Row, table=True):
+    """A WebAuthn credential: signs in without a password and without a mail."""
+
+    credential_id: str = Field(primary_key=True)  # base64url
+    person_id: int = Field(foreign_key="person.id", index=True, ondelete="CASCADE")
+    public_key: bytes
+    sign_count: int = 0
+    name: str = ""
+    created_at: datetime
+    used_at: datetime | None = None
+
+
+class PasskeyChallenge(Row, table=True):
+    """What a passkey is asked to sign; good once, for some minutes."""
+
+    __tablename__ = "passkey_challenge"
+
+    challenge_hash: str = Field(primary_key=True)
+    expires_at: datetime = Field(index=True)
+
+
+class ApiToken(Row, table=True):
+    """Lets a program write for a person. Only its hash is kept."""
+
+    __tablename__ = "api_token"
+
+    LIFETIME: ClassVar[timedelta] = timedelta(days=365)
+
+    id: int | None = Field(default=None, primary_key=True)
+    token_hash: str = Field(unique=True)
+    person_id: int = Field(foreign_key="person.id", index=True, ondelete="CASCADE")
+    name: str = ""
+    created_at: datetime
+    expires_at: datetime = Field(index=True)

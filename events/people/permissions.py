@@ -13,8 +13,10 @@ from .models import Membership, Person, Role
 RANK = {Role.ORGANIZER: 1, Role.BRANCH_ADMIN: 2, Role.ADMIN: 3}
 
 
-def invite(session: Session, person: Person, branch: Branch | None, role: Role) -> None:
-    """Gives the role: at a branch, or everywhere for an admin."""
+def invite(
+    session: Session, person: Person, branch: Branch | None, role: Role, *, trusted: bool = True
+) -> None:
+    """Gives the role: at a branch, or everywhere for an admin. Who is not trusted needs approval for what they post."""
     if role is Role.ADMIN:
         person.is_admin = True
         session.add(person)
@@ -24,7 +26,7 @@ def invite(session: Session, person: Person, branch: Branch | None, role: Role) 
     membership = session.get(Membership, (person.id, branch.id))
     if membership is None:
         membership = Membership(person_id=person.id, branch_id=branch.id)
-    membership.role = role
+    membership.role, membership.trusted = role, trusted
     session.add(membership)
 
 
@@ -49,10 +51,47 @@ def branches(session: Session, person: Person) -> Sequence[Branch]:
     return session.exec(query.order_by(col(Branch.name), col(Branch.id))).all()
 
 
-def is_organizer(session: Session, person: Person) -> bool:
+def highest_role(session: Session, person: Person) -> Role | None:
+    """The most that the person may do anywhere; None: nothing."""
+    if person.is_admin:
+        return Role.ADMIN
+    roles = session.exec(select(Membership.role).where(col(Membership.person_id) == person.id)).all()
+    return max(map(Role, roles), key=lambda role: RANK[role], default=None)
+
+
+def is_trusted(session: Session, person: Person, branch: Branch) -> bool:
+    """Whether what the person posts at the branch is published at once: one role that is trusted is enough."""
     if person.is_admin:
         return True
-    return session.exec(select(Membership).where(col(Membership.person_id) == person.id)).first() is not None
+    above, table = _above(branch), table_of(Membership)
+    query = sa.select(table.c.person_id).where(
+        table.c.person_id == person.id, table.c.trusted, table.c.branch_id.in_(sa.select(above.c.id))
+    )
+    return session.connection().execute(query.limit(1)).first() is not None
+
+
+def people_of(session: Session, branch: Branch, least: Role = Role.ORGANIZER) -> Sequence[Person]:
+    """Who may act for the branch by a role there or above it; admins only where there is nobody else."""
+    above = _above(branch)
+    enough = [role for role, rank in RANK.items() if rank >= RANK[least]]
+    query = (
+        select(Person)
+        .join(Membership, col(Membership.person_id) == col(Person.id))
+        .where(col(Membership.branch_id).in_(sa.select(above.c.id)), col(Membership.role).in_(enough))
+        .distinct()
+        .order_by(col(Person.id))
+    )
+    found = session.exec(query).all()
+    return found or session.exec(select(Person).where(col(Person.is_admin)).order_by(col(Person.id))).all()
+
+
+def _above(branch: Branch) -> sa.CTE:
+    """The branch and everything above it in the tree."""
+    table = table_of(Branch)
+    start = (
+        sa.select(table.c.id, table.c.parent_id).where(table.c.id == branch.id).cte("above", recursive=True)
+    )
+    return start.union(sa.select(table.c.id, table.c.parent_id).join(start, table.c.id == start.c.parent_id))
 
 
 def branch_of(session: Session, person: Person, slug: str, least: Role = Role.ORGANIZER) -> Branch:

@@ -20,11 +20,11 @@ from ..calendars.queries import Selection
 from ..errors import Unreadable, say
 from ..places import formats as place_formats
 from ..places.readings import Interpretation
-from .calendars import FILTERS, event_id_of
+from .calendars import FILTERS
 from .endpoints import now
 from .environment import link
 from .finding import Finding, find_place, read_access, read_language, select_near
-from .forms import Form, page_number, query
+from .forms import Form, number_at, page_number, query
 from .responses import moved, page_link
 from .state import language_of, state_of
 
@@ -96,7 +96,7 @@ def events(request: Request, session: Session) -> Response:
 
 
 def event(request: Request, session: Session) -> Response:
-    found = queries.public_event(session, event_id_of(request))
+    found = queries.public_event(session, number_at(request))
     return JSONResponse(_events(request, session, [derived.tell(session, found)])[0])
 
 

@@ -12,11 +12,11 @@ from ..branches import queries as branches
 from ..calendars import content, derived, json_ld, queries
 from ..calendars.models import Topic
 from ..calendars.queries import Listed, Selection
-from ..errors import NotFound, Unreadable, say
+from ..errors import Unreadable, say
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
-from .forms import Form, known_day, page_number, query
+from .forms import Form, known_day, number_at, page_number, query
 from .reading import other_links
 from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
@@ -194,7 +194,7 @@ def _month_link(request: Request, day: date, filters: dict[str, list[str]]) -> s
 
 
 def event(request: Request, session: Session) -> Response:
-    found = queries.public_event(session, event_id_of(request))
+    found = queries.public_event(session, number_at(request))
     told = derived.tell(session, found)
     dates = queries.dates_of(session, found.id or 0, now(), DATES_SHOWN)
     chosen = _chosen_date(session, found.id or 0, query(request)["date"], dates)
@@ -239,10 +239,3 @@ def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]
             say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
         ) from error
     return queries.date_of(session, event_id, day)
-
-
-def event_id_of(request: Request) -> int:
-    text: str = request.path_params["id"]
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise NotFound(say("There is no event at this address."))
-    return int(text)

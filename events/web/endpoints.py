@@ -20,7 +20,7 @@ from starlette.responses import Response
 from .. import limits
 from ..errors import InvalidForm, Message, NotFound
 from ..people import permissions, sign_in
-from ..people.models import Person
+from ..people.models import Person, Role
 from .forms import Form
 from .responses import sign_in_first
 from .state import SESSION_COOKIE, ShownPerson, State, client_address, state_of
@@ -40,10 +40,12 @@ class Who(Enum):
     ANYBODY = "anybody"
     SIGNED_IN = "signed in"
     ORGANIZER = "organizer of a branch"
+    BRANCH_ADMIN = "admin of a branch"
     ADMIN = "admin"
 
 
-ANYBODY, SIGNED_IN, ORGANIZER, ADMIN = Who
+ANYBODY, SIGNED_IN, ORGANIZER, BRANCH_ADMIN, ADMIN = Who
+_LEAST = {ORGANIZER: Role.ORGANIZER, BRANCH_ADMIN: Role.BRANCH_ADMIN, ADMIN: Role.ADMIN}
 
 
 def now() -> datetime:
@@ -131,14 +133,14 @@ def admit(request: Request, session: Session, who: Who) -> Response | None:
     """Finds out who asks; an answer instead of the view when they must sign in. Not theirs: not there."""
     token = request.cookies.get(state_of(request).cookie(SESSION_COOKIE))
     person = sign_in.who(session, token, now()) if token else None
-    organizes = person is not None and permissions.is_organizer(session, person)
+    role = permissions.highest_role(session, person) if person else None
     request.state.person = person
-    request.state.shown_person = person and ShownPerson(person.email, person.name, organizes, person.is_admin)
+    request.state.shown_person = person and ShownPerson(person.email, person.name, role)
     if who is ANYBODY:
         return None
     if person is None:
         return sign_in_first(request)
-    if (who is ADMIN and not person.is_admin) or (who is ORGANIZER and not organizes):
+    if who in _LEAST and (role is None or permissions.RANK[role] < permissions.RANK[_LEAST[who]]):
         raise NotFound
     return None
 

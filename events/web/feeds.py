@@ -16,12 +16,11 @@ from ..calendars.kept import Finished
 from ..calendars.polls import Poll, family_of
 from ..calendars.queries import Selection
 from ..errors import Message, say
-from .calendars import event_id_of
 from .conditional import accepts_gzip, fresh_answer
 from .endpoints import now
 from .environment import link
 from .finding import select_near, snapped
-from .forms import query
+from .forms import number_at, query
 from .responses import moved
 from .rows import unit_of
 from .state import language_of, state_of
@@ -97,7 +96,7 @@ def topic_feed(request: Request, session: Session) -> Response:
 
 
 def event_feed(request: Request, session: Session) -> Response:
-    found = queries.followed_event(session, event_id_of(request), now() - TOLD_FOR)
+    found = queries.followed_event(session, number_at(request), now() - TOLD_FOR)
     path = f"/events/{found.id}.ics"
     title = (
         found.title if found.is_public or found.deleted_at else None

@@ -1,6 +1,7 @@
 """What was sent: form fields and query parameters, read into drafts, with faults said field by field."""
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TypeVar
@@ -10,9 +11,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from ..drafts import FIRST_YEAR, LAST_YEAR, Draft, faults
-from ..errors import InvalidForm, Message, Unreadable, say
+from ..errors import InvalidForm, Message, NotFound, Unreadable, say
 
 HONEYPOT = "website"  # a field that people do not see; whatever fills it in is a program
+KEY_BYTES = 18
 AnyDraft = TypeVar("AnyDraft", bound=Draft)
 
 
@@ -99,3 +101,16 @@ def page_number(form: Form) -> int:
     if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 9):
         raise Unreadable(say("“%(text)s” is not a page number. Pages are counted from 1.", text=text[:50]))
     return int(text)
+
+
+def number_at(request: Request, name: str = "id") -> int:
+    """A number in the path, such as a database may have. Raises NotFound."""
+    text: str = request.path_params[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFound
+    return int(text)
+
+
+def form_key(form: Form) -> str:
+    """Makes a form that is sent twice count once: a new form gets a new one, and keeps it while it has faults."""
+    return form["key"] or secrets.token_urlsafe(KEY_BYTES)

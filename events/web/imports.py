@@ -20,7 +20,7 @@ from ..people import permissions
 from ..sandbox import unpacked
 from .endpoints import now, person_of
 from .feeds import newest_mark
-from .forms import EMPTY, NO_FAULTS, Form, query
+from .forms import EMPTY, NO_FAULTS, Form, number_at, query
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
@@ -127,9 +127,7 @@ def remove(request: Request, session: Session, form: Form) -> Response:
 
 def _mine(request: Request, session: Session) -> CalendarSource:
     """A stranger's is not admitted to exist."""
-    text: str = request.path_params["id"]
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-    found = sources.one_of(session, number, permissions.branch_ids(person_of(request)))
+    found = sources.one_of(session, number_at(request), permissions.branch_ids(person_of(request)))
     if found is None:
         raise NotFound
     return found

@@ -1,6 +1,5 @@
 """The contact form of a branch. The visitor never sees the branch's mail address."""
 
-import secrets
 from collections.abc import Mapping
 
 from sqlmodel import Session
@@ -15,7 +14,7 @@ from ..language import closest
 from ..messages import contact
 from ..messages.contact import PRESETS, ContactDraft
 from .endpoints import now
-from .forms import EMPTY, HONEYPOT, NO_FAULTS, Form, query
+from .forms import EMPTY, HONEYPOT, NO_FAULTS, Form, form_key, query
 from .responses import moved, see_other
 from .state import language_of, state_of
 from .templating import render
@@ -37,7 +36,7 @@ def form_page(
         faults=faults,
         about=about,
         about_options=[(word, language_of(request).say(sentence)) for word, sentence in PRESETS.items()],
-        key=form["key"] or secrets.token_urlsafe(24),
+        key=form_key(form),
     )
 
 

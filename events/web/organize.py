@@ -20,6 +20,7 @@ from ..people import permissions
 from .endpoints import now, person_of
 from .event_form import draft_of, filled, repeat_choice, untouched
 from .forms import EMPTY, NO_FAULTS, Form, checked, known_day, query
+from .mine import event_at
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
@@ -171,20 +172,20 @@ def _origin(request: Request, session: Session, event: Event) -> dict[str, objec
 def event_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     if form is EMPTY:
         form = _filled(session, event)
     return _form_page(request, session, form, faults, event, None)
 
 
 def preview_change(request: Request, session: Session, form: Form) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     draft = draft_of(form, _owner(request, session, form), stored=_stored(session, event, form))
     return _form_page(request, session, form, NO_FAULTS, event, draft)
 
 
 def change(request: Request, session: Session, form: Form) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     owner = _owner(request, session, form)
     if form["revision"] != str(event.revision):
         return _conflict(request, session, event, form)
@@ -225,12 +226,12 @@ class CancellationDraft(Draft):
 def cancellation_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     return render(request, "organize/cancellation.html", event=event, form=form, faults=faults)
 
 
 def cancel(request: Request, session: Session, form: Form) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     event.cancel(form.draft(CancellationDraft).reason, now())
     derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
@@ -238,14 +239,14 @@ def cancel(request: Request, session: Session, form: Form) -> Response:
 
 def publish(request: Request, session: Session, form: Form) -> Response:
     """Publishes a draft, and takes a cancellation back."""
-    event = _mine(request, session)
+    event = event_at(request, session)
     event.publish()
     derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
 
 
 def remove(request: Request, session: Session, form: Form) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     event.delete(now())
     derived.save(session, event, state_of(request).publishing, now())
     return see_other(request, "/organize", done="removed")
@@ -257,7 +258,7 @@ def remove(request: Request, session: Session, form: Form) -> Response:
 def date_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     original = _original(request, event)
     override = _override_of(session, event, original)
     start, end = _times(event, original, override)
@@ -288,7 +289,7 @@ def date_page(
 
 
 def change_date(request: Request, session: Session, form: Form) -> Response:
-    event = _mine(request, session)
+    event = event_at(request, session)
     original = _original(request, event)
     store.change_date(session, event, _date_draft(form, event, original), state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
@@ -371,17 +372,6 @@ def _changeable(request: Request, session: Session, event: Event) -> list[dict[s
             }
         )
     return lines
-
-
-def _mine(request: Request, session: Session) -> Event:
-    """The event, if the person may act for its branch. A stranger's event is not admitted to exist."""
-    text: str = request.path_params["id"]
-    event = session.get(Event, int(text)) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    if event is None or event.deleted_at is not None:
-        raise NotFound
-    owner = session.get_one(Branch, event.branch_id)
-    permissions.branch_of(session, person_of(request), owner.slug)
-    return event
 
 
 def _filled(session: Session, event: Event) -> Form:

@@ -16,6 +16,7 @@ from ..config import Settings
 from ..db import Database
 from ..language import Language, language
 from ..limits import Limiter
+from ..people.models import Role
 from ..places.lookup import Gazetteer
 from .assets import Assets
 from .environment import Templates
@@ -29,8 +30,19 @@ class ShownPerson:
 
     email: str
     name: str
-    is_organizer: bool
-    is_admin: bool
+    role: Role | None  # the highest
+
+    @property
+    def is_organizer(self) -> bool:
+        return self.role is not None
+
+    @property
+    def is_branch_admin(self) -> bool:
+        return self.role in (Role.BRANCH_ADMIN, Role.ADMIN)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
 
 
 @dataclass(frozen=True, slots=True)

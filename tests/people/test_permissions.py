@@ -78,12 +78,13 @@ def test_somebody_without_a_role_may_act_nowhere(database: Database, cast: Cast,
         ben = sign_in.find_or_add(session, "ben@example.org", NOW)
         assert may_act_for(session, ben) == []
         assert permissions.branches(session, ben) == []
-        assert not permissions.is_organizer(session, ben)
+        assert permissions.highest_role(session, ben) is None
 
 
 def test_organizers_and_admins_have_a_desk(database: Database, cast: Cast) -> None:
     with database.reading() as session:
-        assert [permissions.is_organizer(session, one) for one in (cast.ana, cast.cy, cast.dee)] == [True] * 3
+        roles = [permissions.highest_role(session, one) for one in (cast.ana, cast.cy, cast.dee)]
+    assert roles == [Role.ORGANIZER, Role.ORGANIZER, Role.ADMIN]
 
 
 def test_what_needs_a_higher_role_is_refused_to_a_lower(database: Database, cast: Cast, tree: None) -> None:
@@ -127,3 +128,34 @@ def test_branches_that_are_each_others_parents_end_the_search(database: Database
         session.get_one(Branch, cast.birch.id).parent_id = cast.alder.id
     with database.reading() as session:
         assert may_act_for(session, cast.ana) == ["alder", "birch"]
+
+
+def test_the_people_of_a_branch_are_those_with_a_role_there_or_above(
+    database: Database, cast: Cast, tree: None
+) -> None:
+    def emails(session: Session, slug: str, least: Role) -> list[str]:
+        found = session.exec(select(Branch).where(Branch.slug == slug)).one()
+        return [person.email for person in permissions.people_of(session, found, least)]
+
+    with database.reading() as session:
+        assert emails(session, "ash", Role.ORGANIZER) == ["ana@example.org"]
+        assert emails(session, "ash", Role.BRANCH_ADMIN) == ["dee@example.org"], "an admin where nobody is"
+
+
+def test_who_is_not_trusted_at_a_branch_is_not_below_it_either(
+    database: Database, cast: Cast, tree: None
+) -> None:
+    with database.writing() as session:
+        ash, aspen = (
+            session.exec(select(Branch).where(Branch.slug == slug)).one() for slug in ("ash", "aspen")
+        )
+        permissions.invite(session, cast.ana, cast.alder, Role.ORGANIZER, trusted=False)
+        session.flush()
+        assert not permissions.is_trusted(session, cast.ana, ash)
+        permissions.invite(session, cast.ana, aspen, Role.ORGANIZER)
+        session.flush()
+        assert permissions.is_trusted(session, cast.ana, ash)
+        assert not permissions.is_trusted(session, cast.ana, cast.alder)
+        assert permissions.is_trusted(session, cast.dee, ash) and not permissions.is_trusted(
+            session, cast.cy, ash
+        )

@@ -396,7 +396,7 @@ def test_a_hundred_items_take_as_many_queries_as_one(
         ("/api/v1/occurrences?event=x", 422, "number of an event"),
         ("/api/v1/occurrences?event=999", 404, "event"),
         ("/api/v1/events/999", 404, "event"),
-        ("/api/v1/events/x", 404, "event"),
+        ("/api/v1/events/x", 404, "nothing at this address"),
         ("/api/v1/nothing", 404, "nothing"),
     ],
 )
