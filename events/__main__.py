@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     _events(commands_.add_parser("events", help="events as iCalendar"))
     _people(commands_.add_parser("people", help="who may sign in"))
 
+    routes = commands_.add_parser("routes", help="list every address, who may use it and how often")
+    routes.set_defaults(run=commands.routes)
+
     health = commands_.add_parser("healthcheck", help="exit 0 when the server is ready")
     health.set_defaults(run=commands.healthcheck)
     return parser

@@ -23,12 +23,15 @@ from .calendars import derived, horizon, imports, timezones
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
+from .limits import Limit
 from .migrations.move import move as move_everything
 from .people import permissions, sign_in
 from .people.models import OneTimeLink, Purpose, Role
 from .places import gazetteer
 from .places.lookup import Gazetteer
 from .places.packages import GazetteerUnavailable
+from .web.endpoints import Declared, declared
+from .web.routes import routes as table_of_routes
 
 DEMO_NAME = "Riverbend Tool Libraries"
 DEMO_DATA = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
@@ -80,6 +83,31 @@ def healthcheck(settings: Settings, options: argparse.Namespace) -> int:
         raise Unavailable(say("Nothing answers on port %(port)d.", port=settings.port)) from error
     finally:
         connection.close()
+
+
+def routes(settings: Settings, options: argparse.Namespace) -> int:
+    """Every address of the site, in the order in which they are tried, with who may use it and how often."""
+    heading = ("METHOD", "PATH", "DOES", "WHO", "LIMITS")
+    lines = [heading, *(_cells(declared(route)) for route in table_of_routes)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    with _output(None) as out:
+        for line in lines:
+            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            out.write(f"{'  '.join(padded).rstrip()}\n".encode())
+    return 0
+
+
+def _cells(route: Declared) -> tuple[str, ...]:
+    does = "writes" if route.writes else "reads"
+    limits = ", ".join(f"{_often(limit)} per {each}" for limit, each in route.counted)
+    return " ".join(route.methods), route.path, does, route.who.value, limits
+
+
+def _often(limit: Limit) -> str:
+    return f"{limit.most} {_WINDOWS[limit.seconds]}"
+
+
+_WINDOWS = {60: "a minute", 3600: "an hour", 86_400: "a day"}
 
 
 # ---------------------------------------------------------------- the demo

@@ -92,7 +92,7 @@ class TooOften(BranchlineError):
     status = 429
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(say("Too many requests from your address. Please try again in a few minutes."))
+        super().__init__(say("Too many requests in a short time. Please wait a little and try again."))
         self.retry_after = retry_after
 
 

@@ -36,6 +36,10 @@ CONTACT = Limit("contact", 5, 3600)
 CONTACT_BRANCH = Limit("contact-branch", 60, 3600)
 SIGN_IN = Limit("sign-in", 10, 3600)
 SUBSCRIBE = Limit("subscribe", 10, 3600)
+API = Limit("api", 60, 60)
+SUGGEST = Limit("suggest", 5, 3600)
+REPORT = Limit("report", 5, 3600)
+RECIPIENT = Limit("recipient", 5, 3600)  # mails to one address that visitors cause
 PAGES = Limit("pages", 600, 60)
 
 
@@ -79,6 +83,13 @@ class Limiter:
         if self._enabled and self._add(limit, who, now, amount) > limit.most:
             raise _too_often(limit, now)
 
+    def allows(self, session: Session, limit: Limit, who: str, now: datetime) -> bool:
+        """Counts one in the transaction of what it counts. For what is left undone without a word, not refused.
+
+        `count` would wait in vain for this transaction to end: SQLite has one writer.
+        """
+        return not self._enabled or self._add_in(session, limit, who, now, 1) <= limit.most
+
     def passes(self, limit: Limit, who: str, now: datetime) -> bool:
         """Counts a page in memory. False: the caller must `draw` from the shared count before it answers."""
         if not self._enabled:
@@ -107,9 +118,12 @@ class Limiter:
 
     def _add(self, limit: Limit, who: str, now: datetime, amount: int) -> int:
         """Adds to the shared count; returns what it is then."""
-        values = {"key": self._key(limit, who), "ends_at": limit.window_end(now), "amount": amount}
         with self._database.writing() as session:
-            total: int = session.connection().execute(_COUNT, values).scalar_one()
+            return self._add_in(session, limit, who, now, amount)
+
+    def _add_in(self, session: Session, limit: Limit, who: str, now: datetime, amount: int) -> int:
+        values = {"key": self._key(limit, who), "ends_at": limit.window_end(now), "amount": amount}
+        total: int = session.connection().execute(_COUNT, values).scalar_one()
         return total
 
     def _key(self, limit: Limit, who: str) -> str:

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 
 from . import fetching, limits, migrations
-from .calendars import derived, following, polls, sources
+from .calendars import derived, following, pictures, polls, sources
 from .calendars.content import Publishing
 from .config import Settings
 from .db import Database
+from .desk import freshness, notices, proposals, reports, sheets
 from .mail import Mail, NotNow, Undeliverable, composed, deliver
 from .messages import outbox
 from .people import sign_in
@@ -26,6 +27,7 @@ log = logging.getLogger("branchline.worker")
 PAUSE_S = 1.0
 CLEAN_EVERY_S = 3600.0
 LOOK_EVERY_S = 15.0
+ASK_EVERY_S = 86_400.0
 
 Job = Callable[[], int]  # returns how much there was to do
 
@@ -37,19 +39,24 @@ class Worker:
         self.database = Database(settings.database_url, size=1)
         self._stop = threading.Event()
         self._cleaned = self._up_to_date = float("-inf")
+        self._told = self._asked = float("-inf")
 
     def run(self, *jobs: Job) -> None:
         """Works until `stop`; the database being away, or not migrated yet, is waited out.
 
         Without `jobs`, does all but what waits on strangers' servers, which should hold up nobody's mail.
         """
+        everything = (
+            *(self.deliver_mails, self.prepare_pictures, self.refresh_events, self.tell_people),
+            *(self.ask_about_series, self.clean),
+        )
         ready = False
         while not self._stop.is_set():
             busy = 0
             try:
                 ready = ready or self.is_ready()
                 if ready:
-                    busy = sum(job() for job in jobs or (self.deliver_mails, self.refresh_events, self.clean))
+                    busy = sum(job() for job in jobs or everything)
             except OperationalError as error:
                 log.warning("the database does not answer, trying again: %s", error.orig)
             self._stop.wait(0 if busy else PAUSE_S)
@@ -109,6 +116,56 @@ class Worker:
         with self.database.writing() as session:
             return derived.refresh(session, self.publishing, _now(), most=50)
 
+    def tell_people(self) -> int:
+        """Tells those who decide what waits for them, and those who proposed something what became of it."""
+        if time.monotonic() - self._told < LOOK_EVERY_S:
+            return 0
+        with self.database.reading() as session:
+            if not notices.due(session, _now()):
+                self._told = time.monotonic()
+                return 0
+        with self.database.writing() as session:
+            return notices.send(session, self.publishing, _now())
+
+    def prepare_pictures(self) -> int:
+        """One at a time, so that several large ones do not hold up the mail."""
+        with self.database.reading() as session:
+            if not pictures.is_due(session, _now()):
+                return 0
+        with self.database.writing() as session:
+            work = pictures.claim(session, _now())
+        if work is None:
+            return 0
+        pictures.work_on(self.database, work, self.publishing, _now())
+        return 1
+
+    def ask_about_series(self) -> int:
+        """Once a day, ends series that nobody answers for, and asks about those that nobody has looked at for long."""
+        if time.monotonic() - self._asked < ASK_EVERY_S:
+            return 0
+        with self.database.reading() as session:
+            stopping = freshness.stopping(session, _now())
+        for branch_id in stopping:
+            with self.database.writing() as session:
+                freshness.stop(session, branch_id, self.publishing, _now())
+        number = self._ask()
+        self._asked = time.monotonic()
+        return number
+
+    def _ask(self) -> int:
+        with self.database.reading() as session:
+            plan = freshness.plan(session, _now())
+        number = 0
+        for asking in plan.askings:
+            if self._stop.is_set():
+                break
+            with self.database.writing() as session:
+                number += freshness.ask(session, asking, self.publishing, _now())
+        if plan.unasked:
+            with self.database.writing() as session:
+                freshness.forget_questions(session, plan.unasked)
+        return number
+
     def follow_calendars(self) -> int:
         """Fetches and reads what is due; returns how many calendars that were."""
         number = 0
@@ -142,9 +199,13 @@ class Worker:
             outbox.purge(session, _now())
             sign_in.forget_past(session, _now())
             limits.forget_past(session, _now())
+            proposals.forget_past(session, _now())
+            reports.forget_past(session, _now())
             derived.forget_farewells(session, _now())
             sources.forget_uploads(session, _now())
+            sheets.forget_past(session, _now())
             polls.forget_past(session, _now())
+            pictures.forget_unused(session, _now())
         self._cleaned = time.monotonic()
         return 0
 

@@ -137,7 +137,8 @@ class Cast:
 
 
 def branch(slug: str, name: str, at: Point | None, **more: Any) -> Branch:
-    row = Branch(slug=slug, name=name, search_key=name.lower(), updated_at=NOW, **more)
+    row = Branch(slug=slug, name=name, updated_at=NOW, **more)
+    row.derive_keys()
     row.stand_at(at)
     return row
 

@@ -13,7 +13,7 @@ from sqlmodel import select
 from events import limits
 from events.db import Database
 from events.errors import TooOften
-from events.limits import CONTACT, PAGES, SIGN_IN, STEP, Limiter, RequestCount
+from events.limits import CONTACT, PAGES, RECIPIENT, SIGN_IN, STEP, Limiter, RequestCount
 from tests.conftest import NOW
 
 SECRET = "for tests only"
@@ -102,6 +102,32 @@ def test_when_the_hour_is_over_it_starts_anew(limiter: Limiter) -> None:
     limiter.count(CONTACT, HOME, NOW + timedelta(hours=1))
 
 
+def test_what_is_counted_with_its_cause_counts_with_it_or_not_at_all(
+    database: Database, limiter: Limiter
+) -> None:
+    """In the transaction that is open: a transaction of its own would wait for it, and it for that."""
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), database.writing() as session:
+            assert limiter.allows(session, RECIPIENT, HOME, NOW)
+            raise ZeroDivisionError
+    with database.writing() as session:
+        assert [limiter.allows(session, RECIPIENT, HOME, NOW) for _ in range(3)] == [True] * 3
+    with database.writing() as session:
+        assert [limiter.allows(session, RECIPIENT, HOME, NOW) for _ in range(3)] == [True, True, False]
+        assert limiter.allows(session, RECIPIENT, OFFICE, NOW)
+
+
+def test_of_many_causes_at_the_same_time_exactly_five_are_allowed(
+    database: Database, limiter: Limiter, other: Limiter
+) -> None:
+    def allowed(number: int) -> bool:
+        with database.writing() as session:
+            return (other if number % 2 else limiter).allows(session, RECIPIENT, HOME, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(allowed, range(20))) == 5
+
+
 def test_the_table_does_not_say_who_asked(database: Database, limiter: Limiter) -> None:
     limiter.count(CONTACT, HOME, NOW)
     Limiter(database, "another secret").count(CONTACT, HOME, NOW)
@@ -115,6 +141,8 @@ def test_switched_off_nothing_is_refused_or_written(database: Database, written:
     off = Limiter(database, SECRET, enabled=False)
     for _ in range(50):
         off.count(CONTACT, HOME, NOW)
+    with database.writing() as session:
+        assert all(off.allows(session, RECIPIENT, HOME, NOW) for _ in range(50))
     assert opens(off, 1000) == 1000
     assert written == []
 

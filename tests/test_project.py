@@ -22,7 +22,10 @@ LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 CELLAR = 0
 FLOORS = {
     **dict.fromkeys(
-        ("config", "db", "drafts", "errors", "fetching", "language", "limits", "mail", "markdown", "sandbox"),
+        (
+            *("config", "db", "drafts", "errors", "fetching", "language", "limits", "mail", "markdown"),
+            *("pictures", "sandbox"),
+        ),
         CELLAR,
     ),
     "places": 1,

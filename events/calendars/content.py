@@ -12,7 +12,7 @@ from ..language import Language, closest
 from ..markdown import html, plain
 from ..places.geo import Point
 from .ics import Entry
-from .models import CALLED_OFF, Attendance, Event, Override, State, Topic
+from .models import CALLED_OFF, Attendance, Event, Override, Picture, State, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Publishing:
     def _page(self, path: str, spoken: Language) -> str:
         return self.base_url + ("" if spoken.code == "en" else f"/{spoken.code}") + path
 
+    def address_of(self, picture: Picture | None) -> str:
+        return f"{self.base_url}/pictures/{picture.id}.jpg" if picture else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -42,6 +45,7 @@ class Told:
     overrides: Sequence[Override]
     hosts: Sequence[Branch]
     topics: Sequence[Topic]
+    picture: Picture | None = None  # when it is ready
 
     @property
     def owner(self) -> Branch:
@@ -353,6 +357,7 @@ def _as_entered(shown: Said, publishing: Publishing, spoken: Language) -> Entry:
         cost=event.cost,
         contact=event.contact,
         comment=spoken.say(shown.reason) if shown.is_called_off else "",
+        image_url="",  # a picture does not come in with a calendar
     )
 
 
@@ -384,4 +389,5 @@ def _entry(shown: Said, publishing: Publishing, spoken: Language, left_out: Sequ
         conference_url=shown.online_url,
         conference_label=spoken.gettext("Join online") if shown.online_url else "",
         related_to=event.related_uid,
+        image_url=publishing.address_of(shown.told.picture),
     )

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
@@ -31,6 +32,8 @@ from .models import (
     EventBranch,
     EventTopic,
     Override,
+    Picture,
+    PictureState,
     Rendered,
     Topic,
 )
@@ -66,12 +69,12 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
 
 
 def tell(session: Session, event: Event) -> Told:
-    """The event with its overrides, hosts (owner first) and topics."""
+    """The event with its overrides, hosts (owner first), topics and picture."""
     return tell_all(session, [event])[0]
 
 
 def tell_all(session: Session, events: Sequence[Event]) -> list[Told]:
-    """The same for all events of a list, in its order: three queries, however many there are."""
+    """The same for all events of a list, in its order: a few queries, however many there are."""
     ids = [event.id for event in events]
     hosts = session.exec(
         select(EventBranch.event_id, Branch)
@@ -87,10 +90,25 @@ def tell_all(session: Session, events: Sequence[Event]) -> list[Told]:
     changed = session.exec(select(Override).where(col(Override.event_id).in_(ids))).all()
     hosts_of, topics_of = _by_event(hosts), _by_event(topics)
     overrides_of = _by_event((override.event_id, override) for override in changed)
+    pictures = _pictures(session, {event.picture_id for event in events if event.picture_id})
     return [
-        Told(event, overrides_of[event.id], _owner_first(event, hosts_of[event.id]), topics_of[event.id])
+        Told(
+            event,
+            overrides_of[event.id],
+            _owner_first(event, hosts_of[event.id]),
+            topics_of[event.id],
+            pictures.get(event.picture_id),
+        )
         for event in events
     ]
+
+
+def _pictures(session: Session, ids: set[str]) -> Mapping[str | None, Picture]:
+    """Those that are ready, without their bytes."""
+    shown: tuple[Any, ...] = (Picture.id, Picture.width, Picture.height)
+    query = select(Picture).options(load_only(*shown)).where(col(Picture.id).in_(ids))
+    found = session.exec(query.where(col(Picture.state) == PictureState.READY)) if ids else ()
+    return {picture.id: picture for picture in found}
 
 
 def _owner_first(event: Event, hosts: Iterable[Branch]) -> list[Branch]:

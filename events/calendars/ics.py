@@ -190,7 +190,8 @@ def _links(entry: Entry) -> Iterator[str]:
         label = f";LABEL={parameter(entry.conference_label)}" if entry.conference_label else ""
         yield f"CONFERENCE;VALUE=URI{label}:{_uri(entry.conference_url)}"
     if entry.image_url:
-        yield f"IMAGE;VALUE=URI;DISPLAY=BADGE:{_uri(entry.image_url)}"
+        kind = ";FMTTYPE=image/jpeg" if entry.image_url.endswith(".jpg") else ""
+        yield f"IMAGE;VALUE=URI;DISPLAY=BADGE{kind}:{_uri(entry.image_url)}"
     if entry.related_to:
         yield f"RELATED-TO;RELTYPE=SIBLING:{escape(entry.related_to)}"
 

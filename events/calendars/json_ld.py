@@ -43,6 +43,7 @@ def event(shown: Said, page: str, publishing: Publishing, spoken: Language) -> V
         organizer=_one_or_all(hosts),
         description=plain(shown.text),
         url=page,
+        image=publishing.address_of(shown.told.picture),
         inLanguage=row.language,
         isAccessibleForFree="free" in row.access.split(",") or None,
         superEvent=_series(shown, publishing, spoken),

@@ -107,6 +107,7 @@ class Listed:
     longitude: float | None
     state: str
     moved_from: datetime | None  # of a single event
+    asked_since: datetime | None = None  # whether it still takes place, without an answer
 
     @property
     def point(self) -> Point | None:
@@ -293,7 +294,13 @@ def topic_at(session: Session, slug: str) -> Topic:
 
 
 def topics_in_use(session: Session) -> Sequence[Topic]:
-    used = sa.select(col(EventTopic.topic_id))
+    """Of events that are public."""
+    shown = sa.and_(col(Event.state).in_(PUBLIC), col(Event.deleted_at).is_(None))
+    used = (
+        sa.select(col(EventTopic.topic_id))
+        .join(Event, col(Event.id) == col(EventTopic.event_id))
+        .where(shown)
+    )
     return session.exec(select(Topic).where(col(Topic.id).in_(used)).order_by(col(Topic.name))).all()
 
 
@@ -305,16 +312,6 @@ def languages_in_use(session: Session) -> Sequence[str]:
 def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
     query = select(Override).where(col(Override.event_id) == event_id)
     return session.exec(query.order_by(col(Override.original_start))).all()
-
-
-def of_branches(
-    session: Session, branch_ids: sa.Select[tuple[int]], states: Sequence[str]
-) -> Sequence[Event]:
-    """What organizers see: events their branches own, drafts included, by their first date."""
-    query = select(Event).where(
-        col(Event.branch_id).in_(branch_ids), col(Event.state).in_(states), col(Event.deleted_at).is_(None)
-    )
-    return session.exec(query.order_by(col(Event.begins_at), col(Event.id)).limit(500)).all()
 
 
 def branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
@@ -363,6 +360,7 @@ def _listing() -> sa.Select[Any]:
             event.longitude,
             event.state,
             event.moved_from,
+            event.asked_since,
         )
         .select_from(table_of(Occurrence))
         .join(table_of(Event), event.id == occurrence.event_id)

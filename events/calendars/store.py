@@ -48,13 +48,23 @@ def add(
     related_uid: str = "",
 ) -> Event:
     """A new event with a UID for life: random, the same in every feed, without host name or address."""
+    event = _new(draft, hosts[0], now)
+    event.uid = uid or event.uid
+    event.source, event.source_uid, event.related_uid = source, source_uid, related_uid
+    session.add(event)
+    session.flush()
+    _relate(session, event, draft, hosts, now)
+    for change in draft.overrides:
+        _override(session, event, change, now)
+    save(session, event, publishing, now)
+    return event
+
+
+def _new(draft: EventDraft, owner: Branch, now: datetime) -> Event:
     now = now.replace(microsecond=0)
     event = Event(
-        uid=uid or uuid.uuid4().hex,
-        branch_id=_id(hosts[0]),
-        source=source,
-        source_uid=source_uid,
-        related_uid=related_uid,
+        uid=uuid.uuid4().hex,
+        branch_id=_id(owner),
         title=draft.title,
         start=draft.start,
         end=draft.end,
@@ -65,14 +75,14 @@ def add(
         derived_at=now,
         exdates=[],
     )
-    _fill(event, draft, hosts[0], now)
-    session.add(event)
-    session.flush()
-    _relate(session, event, draft, hosts, now)
-    for change in draft.overrides:
-        _override(session, event, change, now)
-    save(session, event, publishing, now)
+    _fill(event, draft, owner, now)
     return event
+
+
+def sketch(draft: EventDraft, hosts: Sequence[Branch], now: datetime) -> Told:
+    """What an event would say: rows that are in no database. Its changed dates are left out."""
+    topics = [Topic(slug=topic_slug(name), name=name) for name in draft.topics]
+    return Told(_new(draft, hosts[0], now), (), hosts, topics)
 
 
 def revise(
@@ -86,14 +96,18 @@ def revise(
     """Makes the event say what the draft says; dates changed or left out one by one stay so while they exist."""
     before = _Series(event.start, event.all_day)
     old_exdates = [datetime.fromisoformat(text) for text in event.exdates]
-    event.branch_id = _id(hosts[0])
-    _note_move(event, draft)
-    _fill(event, draft, hosts[0], now)
-    _relate(session, event, draft, hosts, now)
+    _say(session, event, draft, hosts, now)
     _keep_dates(session, event, before, old_exdates)
     for change in draft.overrides:
         _override(session, event, change, now)
     save(session, event, publishing, now)
+
+
+def _say(session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch], now: datetime) -> None:
+    event.branch_id = _id(hosts[0])
+    _note_move(event, draft)
+    _fill(event, draft, hosts[0], now)
+    _relate(session, event, draft, hosts, now)
 
 
 def replace_with(
@@ -105,10 +119,7 @@ def replace_with(
     now: datetime,
 ) -> None:
     """Makes the event say what the draft says and nothing else: its changed and left out dates are the draft's."""
-    event.branch_id = _id(hosts[0])
-    _note_move(event, draft)
-    _fill(event, draft, hosts[0], now)
-    _relate(session, event, draft, hosts, now)
+    _say(session, event, draft, hosts, now)
     kept = {change.original_start for change in draft.overrides}
     for override in _overrides(session, event):
         if override.original_start not in kept:
@@ -125,8 +136,15 @@ def change_date(
 
     NotFound when the series has no such date, or leaves it out.
     """
-    _check_date(event, change.original_start)
-    _override(session, event, change, now)
+    change_dates(session, event, [change], publishing, now)
+
+
+def change_dates(
+    session: Session, event: Event, changes: Sequence[OverrideDraft], publishing: Publishing, now: datetime
+) -> None:
+    for change in changes:
+        _check_date(event, change.original_start)
+        _override(session, event, change, now)
     save(session, event, publishing, now)
 
 
@@ -276,7 +294,8 @@ def _relate(
     before = set(session.exec(select(EventBranch.branch_id).where(held)))
     for branch_id in kept:
         if branch_id not in before:
-            session.add(EventBranch(event_id=_id(event), branch_id=branch_id, added_at=now))
+            asked_at = now if branch_id != event.branch_id else None
+            session.add(EventBranch(event_id=_id(event), branch_id=branch_id, added_at=asked_at))
     session.exec(sa.delete(EventTopic).where(col(EventTopic.event_id) == event.id))
     for topic_id in dict.fromkeys(_topic(session, name) for name in draft.topics):
         session.add(EventTopic(event_id=_id(event), topic_id=topic_id))

@@ -10,6 +10,7 @@ from ..errors import BranchlineError, Conflict, say
 from . import metadata, upgrade
 
 CHUNK = 1000  # rows
+LARGE_CHUNK = 20  # of tables whose rows hold whole files
 
 
 class CountsDiffer(BranchlineError):
@@ -87,8 +88,9 @@ def _copy(table: sa.Table, reading: sa.Connection, writing: sa.Connection, later
 
 
 def _chunks(reading: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
-    result = reading.execution_options(yield_per=CHUNK).execute(sa.select(table))
-    for rows in result.mappings().partitions(CHUNK):
+    size = LARGE_CHUNK if any(isinstance(column.type, sa.LargeBinary) for column in table.columns) else CHUNK
+    result = reading.execution_options(yield_per=size).execute(sa.select(table))
+    for rows in result.mappings().partitions(size):
         yield [dict(row) for row in rows]
 
 

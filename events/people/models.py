@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
+from sqlalchemy import BigInteger
 from sqlalchemy import true as sa_true
 from sqlmodel import Field
 
@@ -102,7 +103,7 @@ class Passkey(Row, table=True):
     credential_id: str = Field(primary_key=True)  # base64url
     person_id: int = Field(foreign_key="person.id", index=True, ondelete="CASCADE")
     public_key: bytes
-    sign_count: int = 0
+    sign_count: int = Field(default=0, sa_type=BigInteger)  # of 32 bits, without a sign
     name: str = ""
     created_at: datetime
     used_at: datetime | None = None

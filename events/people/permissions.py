@@ -45,10 +45,10 @@ def branch_ids(person: Person, least: Role = Role.ORGANIZER) -> sa.Select[tuple[
     return sa.select(below.c.id)
 
 
-def branches(session: Session, person: Person) -> Sequence[Branch]:
-    """Where the person may post, by name."""
+def branches(session: Session, person: Person, most: int | None = None) -> Sequence[Branch]:
+    """Where the person may post, by name; the first `most` of them."""
     query = select(Branch).where(col(Branch.id).in_(branch_ids(person)))
-    return session.exec(query.order_by(col(Branch.name), col(Branch.id))).all()
+    return session.exec(query.order_by(col(Branch.name), col(Branch.id)).limit(most)).all()
 
 
 def highest_role(session: Session, person: Person) -> Role | None:
@@ -92,6 +92,13 @@ def _above(branch: Branch) -> sa.CTE:
         sa.select(table.c.id, table.c.parent_id).where(table.c.id == branch.id).cte("above", recursive=True)
     )
     return start.union(sa.select(table.c.id, table.c.parent_id).join(start, table.c.id == start.c.parent_id))
+
+
+def may_act_for(session: Session, person: Person, branch: Branch, least: Role = Role.ORGANIZER) -> bool:
+    query = select(Branch.id).where(
+        col(Branch.id) == branch.id, col(Branch.id).in_(branch_ids(person, least))
+    )
+    return session.exec(query).first() is not None
 
 
 def branch_of(session: Session, person: Person, slug: str, least: Role = Role.ORGANIZER) -> Branch:

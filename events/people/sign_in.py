@@ -10,14 +10,29 @@ from functools import cache
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..db import table_of
-from ..errors import BranchlineError, Gone, Unreadable, say
-from .models import OneTimeLink, Person, Purpose, SignedIn
+from ..errors import Gone, Message, NotFound, Unreadable, say
+from .history import Version
+from .models import (
+    ApiToken,
+    Membership,
+    MembershipRequest,
+    OneTimeLink,
+    Passkey,
+    PasskeyChallenge,
+    Person,
+    Purpose,
+    SignedIn,
+)
 
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
+KEPT = timedelta(days=30)  # what is over, so that its page can say why it does not work
+DECISIONS_KEPT = timedelta(days=90)
+SIGN_NOBODY_IN = (Purpose.SUGGESTION, Purpose.CONFIRMATION)  # their links open one event, not the account
 _EMAIL = re.compile(
     r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]+@[^\s@<>\"(),:;\\\[\]/\x00-\x1f\x7f]+\.[^\s@.<>\"(),:;\\/]{2,}"
 )
@@ -26,18 +41,22 @@ _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+
 _hasher = PasswordHasher()
 
 
-class LinkUsed(BranchlineError):
-    status = 410
+class LinkOver(Gone):
+    """A link that opens nothing (any more). `purpose` is what it was for, where that is known."""
 
-    def __init__(self) -> None:
-        super().__init__(say("This link has been used already. Ask for a new one below."))
+    def __init__(self, message: Message, purpose: str = "") -> None:
+        super().__init__(message)
+        self.purpose = purpose
 
 
-class LinkExpired(BranchlineError):
-    status = 410
+class LinkUsed(LinkOver):
+    def __init__(self, purpose: str = "") -> None:
+        super().__init__(say("This link has been used already. Ask for a new one below."), purpose)
 
-    def __init__(self) -> None:
-        super().__init__(say("This link has expired. Ask for a new one below."))
+
+class LinkExpired(LinkOver):
+    def __init__(self, purpose: str = "") -> None:
+        super().__init__(say("This link has expired. Ask for a new one below."), purpose)
 
 
 def normal_email(text: str) -> str:
@@ -67,11 +86,13 @@ def find(session: Session, email: str) -> Person | None:
 
 
 def find_or_add(session: Session, email: str, now: datetime, language: str = "en") -> Person:
+    """Of two that add the same address at the same moment, both get the one person."""
     person = find(session, email)
     if person is None:
-        person = Person(email=email, language=language, created_at=now)
-        session.add(person)
-        session.flush()
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        values = Person(email=email, language=language, created_at=now).model_dump(exclude={"id"})
+        session.connection().execute(insert(table_of(Person)).values(values).on_conflict_do_nothing())
+        person = session.exec(select(Person).where(col(Person.email) == email)).one()
     return person
 
 
@@ -96,24 +117,33 @@ def make_link(
     return token
 
 
+def make_no_link(session: Session, now: datetime) -> None:
+    """For an address that nobody has: writes as much as a link would, so that the answer takes as long."""
+    nothing = token_hash(secrets.token_urlsafe(32))
+    session.add(PasskeyChallenge(challenge_hash=nothing, expires_at=now))
+
+
 def look_at_link(session: Session, token: str, now: datetime) -> OneTimeLink:
-    """The link, still good. Raises LinkUsed, LinkExpired, or Gone when there never was such a link."""
+    """The link, still good. Raises LinkUsed, LinkExpired, or LinkOver when there never was such a link."""
     link = session.get(OneTimeLink, token_hash(token))
     if link is None:
-        raise Gone(
+        raise LinkOver(
             say(
                 "This link is not one of ours, or was cut short by the mail program. Ask for a new one below."
             )
         )
     if link.used_at is not None:
-        raise LinkUsed
+        raise LinkUsed(link.purpose)
     if link.expires_at <= now:
-        raise LinkExpired
+        raise LinkExpired(link.purpose)
     return link
 
 
 def use_link(session: Session, token: str, now: datetime) -> OneTimeLink:
-    """Uses the link up. Of two that come at the same time, one gets LinkUsed."""
+    """Uses the link up. Of two that come at the same time, one gets LinkUsed.
+
+    In one transaction with what the link does: whoever raises afterwards leaves the link good.
+    """
     link = look_at_link(session, token, now)
     table = table_of(OneTimeLink)
     first = session.connection().execute(
@@ -122,13 +152,16 @@ def use_link(session: Session, token: str, now: datetime) -> OneTimeLink:
         .values(used_at=now)
     )
     if first.rowcount != 1:
-        raise LinkUsed
+        raise LinkUsed(link.purpose)
     session.refresh(link)
     return link
 
 
 def set_password(session: Session, person: Person, password: str) -> None:
-    """Ends every session: whoever knew the old password is out."""
+    """Ends every session and every link that is under way: whoever knew the old password is out.
+
+    A link to another address may have been asked for by them; it would let them in again.
+    """
     if len(password) > LONGEST_PASSWORD:
         raise Unreadable(say("A password can have at most %(most)d characters.", most=LONGEST_PASSWORD))
     if len(password) < SHORTEST_PASSWORD:
@@ -141,6 +174,18 @@ def set_password(session: Session, person: Person, password: str) -> None:
     person.password_hash = _hasher.hash(password)
     session.add(person)
     end_all(session, _id(person))
+    end_links(session, person)
+
+
+def end_links(session: Session, person: Person) -> None:
+    """Every link to the account that nobody has used yet, wherever it was mailed to."""
+    session.exec(
+        sa.delete(OneTimeLink).where(
+            col(OneTimeLink.person_id) == _id(person),
+            col(OneTimeLink.purpose).not_in(SIGN_NOBODY_IN),
+            col(OneTimeLink.used_at).is_(None),
+        )
+    )
 
 
 def with_password(session: Session, email: str, password: str) -> Person | None:
@@ -190,8 +235,21 @@ def sessions(session: Session, person_id: int) -> Sequence[SignedIn]:
     return session.exec(query.order_by(col(SignedIn.created_at).desc())).all()
 
 
+def label(secret: str) -> str:
+    """What pages call a session or a passkey by: neither its token nor what is stored of it."""
+    return hashlib.sha256(f"label {secret}".encode()).hexdigest()[:20]
+
+
 def end(session: Session, token: str) -> None:
     session.exec(sa.delete(SignedIn).where(col(SignedIn.token_hash) == token_hash(token)))
+
+
+def end_one(session: Session, person_id: int, labelled: str) -> None:
+    """The session that `label` calls so. Raises NotFound for one that is not theirs."""
+    found = [one for one in sessions(session, person_id) if label(one.token_hash) == labelled]
+    if not found:
+        raise NotFound
+    session.delete(found[0])
 
 
 def end_all(session: Session, person_id: int, except_token: str = "") -> None:
@@ -202,10 +260,34 @@ def end_all(session: Session, person_id: int, except_token: str = "") -> None:
     )
 
 
+# ---------------------------------------------------------------- what is over
+
+
 def forget_past(session: Session, now: datetime) -> None:
-    """Removes sessions and links that are over; a used link is remembered until it would have expired."""
+    """Removes what is over, and who never came; a used link is remembered until it would have expired."""
     session.exec(sa.delete(SignedIn).where(col(SignedIn.expires_at) < now))
-    session.exec(sa.delete(OneTimeLink).where(col(OneTimeLink.expires_at) < now - timedelta(days=30)))
+    session.exec(sa.delete(PasskeyChallenge).where(col(PasskeyChallenge.expires_at) < now))
+    session.exec(sa.delete(OneTimeLink).where(col(OneTimeLink.expires_at) < now - KEPT))
+    session.exec(sa.delete(ApiToken).where(col(ApiToken.expires_at) < now - KEPT))
+    session.exec(sa.delete(MembershipRequest).where(col(MembershipRequest.decided_at) < now - DECISIONS_KEPT))
+    _forget_strangers(session, now)
+
+
+def _forget_strangers(session: Session, now: datetime) -> None:
+    """Who gave an address and never opened the link, or has lost every role and does not sign in any more.
+
+    Whoever was invited has a role or is an admin; who changed something is named in its history.
+    """
+    person = table_of(Person)
+    ties = (SignedIn, OneTimeLink, Membership, MembershipRequest, Passkey, ApiToken, Version)
+    session.connection().execute(
+        sa.delete(person).where(
+            person.c.created_at < now - KEPT,
+            person.c.is_admin.is_(False),
+            person.c.password_hash == "",
+            *(~sa.exists().where(table_of(tie).c.person_id == person.c.id) for tie in ties),
+        )
+    )
 
 
 def _id(person: Person) -> int:

@@ -92,22 +92,22 @@ def events(request: Request, session: Session) -> Response:
         return _listed(request, finding, [], None)
     found, more = paging.events(session, selection, now(), page)
     following = _page_link(request, form, FILTERS, page + 1) if more else None
-    return _listed(request, finding, _events(request, session, found), following)
+    return _listed(request, finding, event_records(request, session, found), following)
 
 
 def event(request: Request, session: Session) -> Response:
     found = queries.public_event(session, number_at(request))
-    return JSONResponse(_events(request, session, [derived.tell(session, found)])[0])
+    return JSONResponse(event_records(request, session, [derived.tell(session, found)])[0])
 
 
-def _events(request: Request, session: Session, found: Sequence[Told]) -> Items:
+def event_records(request: Request, session: Session, found: Sequence[Told]) -> Items:
     publishing, spoken = state_of(request).publishing, language_of(request)
     ahead = paging.ahead(session, [told.event.id or 0 for told in found], now())
     items = []
     for told in found:
         coming = ahead.get(told.event.id or 0, Ahead())
         item = formats.event_record(told, coming.next_start, coming.number, publishing, spoken)
-        dates = _address(request, "/api/v1/occurrences", {"event": told.event.id})
+        dates = address(request, "/api/v1/occurrences", {"event": told.event.id})
         items.append(item | {"occurrences_url": dates})
     return items
 
@@ -159,5 +159,5 @@ def _page_link(request: Request, form: Form, names: Sequence[str], page: int) ->
     return state_of(request).settings.public_url + page_link(request, form, names, page)
 
 
-def _address(request: Request, path: str, wanted: dict[str, object]) -> str:
+def address(request: Request, path: str, wanted: dict[str, object]) -> str:
     return state_of(request).settings.public_url + link(language_of(request).code, path, wanted)

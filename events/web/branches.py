@@ -15,6 +15,7 @@ from ..branches.queries import Moved
 from ..branches.serving import described, reason, territory_of
 from ..branches.territory import Fit
 from ..calendars.queries import Selection, upcoming
+from ..desk import branch_changes
 from ..errors import Unreadable
 from ..places.geo import Distance
 from . import near
@@ -89,6 +90,7 @@ def page(request: Request, session: Session) -> Response:
         accessibility=access_in_words(spoken, branch.accessibility_list),
         subscribe=subscribe_links(request, f"/branches/{branch.slug}.ics", {}),
         feeds=alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
+        may_edit=branch_changes.may_change(session, request.state.person, branch),
     )
 
 

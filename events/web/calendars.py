@@ -1,6 +1,7 @@
 """Events: lists, one event, a month; and the same as feeds."""
 
 import calendar
+import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -13,6 +14,7 @@ from ..calendars import content, derived, json_ld, queries
 from ..calendars.models import Topic
 from ..calendars.queries import Listed, Selection
 from ..errors import Unreadable, say
+from . import freshness, pictures
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
@@ -182,7 +184,8 @@ def month(request: Request, session: Session) -> Response:
 
 def _month(request: Request) -> tuple[int, int]:
     year, number = request.path_params["year"], request.path_params["month"]
-    if not (1970 <= int(year[:6] or 0) <= 2199 and 1 <= int(number[:6] or 0) <= 12):
+    known = all(re.fullmatch(r"\d{1,4}", text, re.ASCII) for text in (year, number))
+    if not (known and 1970 <= int(year) <= 2199 and 1 <= int(number) <= 12):
         raise Unreadable(
             say("There is no month %(month)s of the year %(year)s here.", month=number[:6], year=year[:6])
         )
@@ -218,6 +221,8 @@ def event(request: Request, session: Session) -> Response:
             for host in told.hosts
         ],
         topics=told.topics,
+        picture=pictures.shown(told.picture),
+        freshness=freshness.of(request, session, found),
         dates=[event_row(request, listed) for listed in dates if listed != chosen],
         repeats=repeats(spoken, chosen) if chosen else None,
         zone=spoken.zone(found.timezone),

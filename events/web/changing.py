@@ -1,8 +1,8 @@
-"""What can be done to an event besides editing it: cancelling, taking back, removing, changing one date."""
+"""What can be done to an event as a whole: cancelling, postponing, taking that back, publishing, copying, removing."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from sqlmodel import Session
@@ -10,16 +10,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches.models import Branch
-from ..calendars import content, derived, horizon, queries, store
-from ..calendars.drafts import OverrideDraft
-from ..calendars.models import Event, Override
+from ..calendars import changes, content, dates, derived, horizon, queries
+from ..calendars.models import CALLED_OFF, Event, State
 from ..calendars.recurrence import starts
+from ..desk import proposals
 from ..drafts import Draft, ShortText
-from ..errors import Message, NotFound, say
-from .endpoints import now
-from .event_form import draft_of
-from .forms import EMPTY, NO_FAULTS, Form, checked, known_day
-from .mine import event_at
+from ..errors import Conflict, Message, NotFound, say
+from ..people import permissions
+from .endpoints import now, person_of
+from .forms import EMPTY, NO_FAULTS, Form, sent_key
+from .mine import event_at, event_to_change
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
@@ -29,132 +29,106 @@ KEEP_TEXT = "%Y-%m-%dT%H:%M"
 
 
 class CancellationDraft(Draft):
+    kind: Literal["cancelled", "postponed"] = "cancelled"
     reason: Annotated[ShortText, Field(min_length=1)]
 
 
 def cancellation_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    event = event_at(request, session)
+    event = announced(event_to_change(request, session))
+    if form is EMPTY and event.state in CALLED_OFF:
+        form = Form([("kind", event.state), ("reason", event.cancelled_reason)])
     return render(request, "organize/cancellation.html", event=event, form=form, faults=faults)
 
 
 def cancel(request: Request, session: Session, form: Form) -> Response:
-    event = event_at(request, session)
-    event.cancel(form.draft(CancellationDraft).reason, now())
-    derived.save(session, event, state_of(request).publishing, now())
+    event = announced(event_to_change(request, session))
+    call_off(request, session, event, form.draft(CancellationDraft))
     return see_other(request, f"/organize/events/{event.id}", done="saved")
+
+
+def call_off(request: Request, session: Session, event: Event, draft: CancellationDraft) -> None:
+    """It does not take place, or not then; another reason replaces the first."""
+    with changes.recorded(session, event, draft.kind, person_of(request), now()):
+        if draft.kind == "postponed":
+            event.postpone(draft.reason, now())
+        else:
+            event.cancel(draft.reason, now())
+        derived.save(session, event, state_of(request).publishing, now())
+
+
+def announced(event: Event) -> Event:
+    """One that people may know of. To cancel a draft would publish it, without anybody's approval."""
+    if not event.is_public:
+        raise Conflict(say("This event is not published, so nobody has to be told. Remove it instead."))
+    return event
 
 
 def publish(request: Request, session: Session, form: Form) -> Response:
-    """Publishes a draft, and takes a cancellation back."""
-    event = event_at(request, session)
-    event.publish()
-    derived.save(session, event, state_of(request).publishing, now())
+    event = event_to_change(request, session)
+    bring_out(request, session, event)
     return see_other(request, f"/organize/events/{event.id}", done="saved")
+
+
+def bring_out(request: Request, session: Session, event: Event) -> None:
+    """Publishes a draft, or sends it for approval, and takes a cancellation back."""
+    person, owner = person_of(request), session.get_one(Branch, event.branch_id)
+    if event.is_public:
+        state, action = State.PUBLISHED, "resumed"
+    elif permissions.is_trusted(session, person, owner):
+        state, action = State.PUBLISHED, "published"
+    else:
+        state, action = State.SUBMITTED, "submitted"
+    was = event.state
+    with changes.recorded(session, event, action, person, now()):
+        event.publish()
+        event.state = state
+        derived.save(session, event, state_of(request).publishing, now())
+    if was == State.SUBMITTED and state == State.PUBLISHED:
+        proposals.settle(session, event, True, now())
+    elif state == State.SUBMITTED != was:
+        proposals.add(session, event, now(), person=person, language=language_of(request).code)
+
+
+def copy(request: Request, session: Session, form: Form) -> Response:
+    """A draft of the same on the next such weekday, to be looked at and published."""
+    event, publishing = event_at(request, session), state_of(request).publishing
+    made = dates.copy(session, event, person_of(request), publishing, now(), sent_key(form))
+    return see_other(request, f"/organize/events/{made.id}", done="draft")
+
+
+# ---------------------------------------------------------------- removing, and bringing back
 
 
 def remove(request: Request, session: Session, form: Form) -> Response:
-    event = event_at(request, session)
-    event.delete(now())
-    derived.save(session, event, state_of(request).publishing, now())
+    event = event_to_change(request, session, removed=True)
+    if event.deleted_at is None:
+        take_away(request, session, event)
     return see_other(request, "/organize", done="removed")
 
 
-# ---------------------------------------------------------------- one date of a series
+def take_away(request: Request, session: Session, event: Event) -> None:
+    was = event.state
+    with changes.recorded(session, event, "removed", person_of(request), now()):
+        event.delete(now())
+        derived.save(session, event, state_of(request).publishing, now())
+    if was == State.SUBMITTED:
+        proposals.settle(session, event, False, now())
 
 
-def date_page(
-    request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
-) -> Response:
-    event = event_at(request, session)
-    original = _original(request, event)
-    override = _override_of(session, event, original)
-    start, end = _times(event, original, override)
-    if form is EMPTY:
-        form = Form(
-            [
-                ("start_date", start.date().isoformat()),
-                ("start_time", f"{start:%H:%M}"),
-                ("end_time", f"{end:%H:%M}"),
-                ("title", content.title(event, override)),
-                ("venue_name", (override and override.venue_name) or ""),
-                ("venue_address", (override and override.venue_address) or ""),
-                ("cancelled", "yes" if override and override.cancelled else ""),
-                ("reason", override.reason if override else ""),
-            ]
-        )
-    spoken = language_of(request)
-    return render(
-        request,
-        "organize/date.html",
-        event=event,
-        key=original.strftime(KEEP_TEXT),
-        original_text=f"{spoken.day(original.date())}"
-        + ("" if event.all_day else f", {spoken.time(original.time())}"),
-        form=form,
-        faults=faults,
-    )
-
-
-def change_date(request: Request, session: Session, form: Form) -> Response:
-    event = event_at(request, session)
-    original = _original(request, event)
-    store.change_date(session, event, _date_draft(form, event, original), state_of(request).publishing, now())
+def bring_back(request: Request, session: Session, form: Form) -> Response:
+    event = event_to_change(request, session, removed=True)
+    if event.deleted_at is not None:
+        if not changes.may_return(event, now()):
+            raise NotFound(say("This event was removed more than 30 days ago."))
+        with changes.recorded(session, event, "returned", person_of(request), now()):
+            changes.bring_back(session, event, state_of(request).publishing, now())
+        proposals.reopen(session, event, now())
     return see_other(request, f"/organize/events/{event.id}", done="saved")
 
 
-def _date_draft(form: Form, event: Event, original: datetime) -> OverrideDraft:
-    if form["cancelled"] == "yes":
-        return checked(
-            OverrideDraft, {"original_start": original, "cancelled": True, "reason": form["reason"].strip()}
-        )
-    start, end = _typed_times(form, event)
-    title, name, address = (form[field].strip() for field in ("title", "venue_name", "venue_address"))
-    values = {
-        "original_start": original,
-        "start": start,
-        "end": end,
-        "title": title if title and title != event.title else None,
-        "venue_name": name or None,
-        "venue_address": address or None,
-    }
-    return checked(OverrideDraft, values)
-
-
-def _typed_times(form: Form, event: Event) -> tuple[datetime, datetime]:
-    """The new day and hours; an end before the start is after midnight."""
-    values = [
-        ("title", event.title),
-        ("start_date", form["start_date"]),
-        ("start_time", form["start_time"]),
-        ("end_time", form["end_time"]),
-        ("all_day", "yes" if event.all_day else ""),
-        ("timezone", event.timezone),
-    ]
-    owner = Branch(slug="", name="", timezone=event.timezone, updated_at=event.created_at)
-    draft = draft_of(Form(values), owner)
-    if event.all_day:
-        return draft.start, draft.start + event.duration
-    return draft.start, draft.end
-
-
-def _times(event: Event, original: datetime, override: Override | None) -> tuple[datetime, datetime]:
-    return content.times(event, override) if override else (original, original + event.duration)
-
-
-def _original(request: Request, event: Event) -> datetime:
-    text: str = request.path_params["start"]
-    try:
-        known_day(text[:10])
-        return datetime.strptime(text, KEEP_TEXT)
-    except ValueError as error:
-        raise NotFound(say("This series has no date at that time.")) from error
-
-
-def _override_of(session: Session, event: Event, original: datetime) -> Override | None:
-    found = queries.overrides_of(session, event.id or 0)
-    return next((override for override in found if override.original_start == original), None)
+# ---------------------------------------------------------------- the dates of a series
 
 
 def changeable(request: Request, session: Session, event: Event) -> list[dict[str, object]]:
@@ -171,7 +145,7 @@ def changeable(request: Request, session: Session, event: Event) -> list[dict[st
     lines = []
     for original in starts(rule, event.start, skipped, since, None, CHANGEABLE_DATES):
         override = overrides.get(original)
-        start, end = _times(event, original, override)
+        start, end = content.times(event, override) if override else (original, original + event.duration)
         lines.append(
             {
                 "key": original.strftime(KEEP_TEXT),

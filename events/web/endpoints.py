@@ -1,37 +1,46 @@
-"""The two wrappers of the routing table: a view that reads, a view that writes.
+"""The wrappers of the routing table: a view that reads, one that writes, one that writes for a program.
 
-A view is a plain function. `read(view)` and `write(view)` hop once to a worker thread, open the one
-transaction, find out who asks, and check that they may. Returning commits a write; raising rolls it back; a
-read never commits.
+A view is a plain function. `read(view)`, `write(view)` and `write_json(view)` hop once to a worker thread, open
+the one transaction, find out who asks, and check that they may. Returning commits a write; raising rolls it
+back; a read never commits. `plain(view)` is for the few answers that need neither a thread nor a database.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sqlmodel import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from .. import limits
-from ..errors import InvalidForm, Message, NotFound
-from ..people import permissions, sign_in
+from ..errors import BranchlineError, InvalidForm, Message, NotFound, TooLarge, Unreadable, say
+from ..people import permissions, sign_in, tokens
 from ..people.models import Person, Role
 from .forms import Form
-from .responses import sign_in_first
+from .responses import Unauthorized, sign_in_first
+from .security import API, bearer_token, is_api
 from .state import SESSION_COOKIE, ShownPerson, State, client_address, state_of
 
 MOST_FIELDS = 300
+LARGEST_JSON = (
+    250_000  # bytes: a long series with all its changed dates; a name for each byte would take long to refuse
+)
 
 Answer = TypeVar("Answer")
 View = Callable[[Request, Session], Response]
 Change = Callable[[Request, Session, Form], Response]
+JsonObject = dict[str, Any]
+JsonChange = Callable[[Request, Session, JsonObject], Response]
 Again = Callable[[Request, Session, Form, Mapping[str, Message]], Response]
-Counted = Callable[[Request], tuple[limits.Limit, str]]
+PlainView = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Who(Enum):
@@ -53,13 +62,25 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def read(view: View, who: Who = ANYBODY) -> Callable[[Request], Awaitable[Response]]:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A limit that a request draws on, and by what requests are told apart."""
+
+    limit: limits.Limit
+    each: str  # a word for the table of routes
+    key: Callable[[Request], str]
+
+    def __call__(self, request: Request) -> tuple[limits.Limit, str]:
+        return self.limit, self.key(request)
+
+
+def read(view: View, who: Who = ANYBODY) -> Endpoint:
     return Read(view, who).answer
 
 
 def write(
     view: Change, who: Who = ANYBODY, *, again: Again | None = None, counted: Sequence[Counted] = ()
-) -> Callable[[Request], Awaitable[Response]]:
+) -> Endpoint:
     """`again` shows the form once more when the view raises InvalidForm: 422, with what was typed.
 
     `counted` are the limits that a request draws on before anything is done.
@@ -67,13 +88,23 @@ def write(
     return Write(view, who, again, tuple(counted)).answer
 
 
+def write_json(view: JsonChange, who: Who) -> Endpoint:
+    """For programs: a JSON object instead of a form, a bearer token instead of a session."""
+    return WriteJson(view, who).answer
+
+
+def plain(view: PlainView) -> Endpoint:
+    """For anybody, and that is said here: there is no route without a declaration."""
+    return Plain(view).answer
+
+
 def by_address(limit: limits.Limit) -> Counted:
-    return lambda request: (limit, client_address(request))
+    return Counted(limit, "address", client_address)
 
 
 def by_path(limit: limits.Limit) -> Counted:
     """For what is limited whoever asks: all requests to one path count together."""
-    return lambda request: (limit, request.scope["path"])
+    return Counted(limit, "path", lambda request: request.scope["path"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +118,7 @@ class Read:
         return await in_thread(state, lambda: self.work(request, state))
 
     def work(self, request: Request, state: State) -> Response:
+        _count_token(request, state)
         with state.database.reading() as session:
             return admit(request, session, self.who) or self.view(request, session)
 
@@ -121,6 +153,37 @@ class Write:
             return response
 
 
+@dataclass(frozen=True, slots=True)
+class WriteJson:
+    view: JsonChange
+    who: Who
+
+    async def answer(self, request: Request) -> Response:
+        if bearer_token(request.scope) is None:
+            raise Unauthorized
+        state = state_of(request)
+        await _count_page(request, state)
+        raw = await request.body()
+        if len(raw) > LARGEST_JSON:
+            raise TooLarge(say("That is more than we can take at once: 250 KB at most."))
+        return await in_thread(state, lambda: self.work(request, state, raw))
+
+    def work(self, request: Request, state: State, raw: bytes) -> Response:
+        _count_token(request, state)
+        body = json_object(request.headers.get("content-type", ""), raw)
+        with state.database.writing() as session:
+            return admit(request, session, self.who) or self.view(request, session, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    view: PlainView
+    who: Who = ANYBODY
+
+    async def answer(self, request: Request) -> Response:
+        return await self.view(request)
+
+
 def person_of(request: Request) -> Person:
     """Who asks, in a view that is not for anybody."""
     person = request.state.person
@@ -131,18 +194,33 @@ def person_of(request: Request) -> Person:
 
 def admit(request: Request, session: Session, who: Who) -> Response | None:
     """Finds out who asks; an answer instead of the view when they must sign in. Not theirs: not there."""
-    token = request.cookies.get(state_of(request).cookie(SESSION_COOKIE))
-    person = sign_in.who(session, token, now()) if token else None
+    person = _who_asks(request, session)
     role = permissions.highest_role(session, person) if person else None
     request.state.person = person
     request.state.shown_person = person and ShownPerson(person.email, person.name, role)
     if who is ANYBODY:
         return None
+    if person is None and is_api(request.scope):
+        raise Unauthorized
     if person is None:
         return sign_in_first(request)
     if who in _LEAST and (role is None or permissions.RANK[role] < permissions.RANK[_LEAST[who]]):
         raise NotFound
     return None
+
+
+def _who_asks(request: Request, session: Session) -> Person | None:
+    """The API knows tokens alone: as no cookie counts there, no page of another site can write by one."""
+    if not is_api(request.scope):
+        cookie = request.cookies.get(state_of(request).cookie(SESSION_COOKIE))
+        return sign_in.who(session, cookie, now()) if cookie else None
+    token = bearer_token(request.scope)
+    if token is None:
+        return None
+    person = tokens.person_of(session, token, now())
+    if person is None:
+        raise Unauthorized
+    return person
 
 
 async def in_thread(state: State, work: Callable[[], Answer]) -> Answer:
@@ -155,6 +233,21 @@ async def _count_page(request: Request, state: State) -> None:
         await in_thread(state, lambda: state.limiter.draw(limits.PAGES, address, now()))
 
 
+def _count_token(request: Request, state: State) -> None:
+    """Before the view's transaction begins, because counting has one of its own.
+
+    Only a token that is known is counted: whoever makes tokens up writes nothing.
+    """
+    token = bearer_token(request.scope)
+    if token is None:
+        return
+    with state.database.reading() as session:
+        known = tokens.person_of(session, token, now()) is not None
+    if not known:
+        raise Unauthorized
+    state.limiter.count(limits.API, token, now())
+
+
 async def _read_form(data: FormData) -> Form:
     texts: list[tuple[str, str]] = []
     files: dict[str, bytes] = {}
@@ -165,3 +258,63 @@ async def _read_form(data: FormData) -> Form:
         else:
             texts.append((name, value))
     return Form(texts, files)
+
+
+# ---------------------------------------------------------------- JSON
+
+
+class NotJson(BranchlineError):
+    status = 400
+
+
+class NotSentAsJson(BranchlineError):
+    status = 415
+
+
+def json_object(content_type: str, raw: bytes) -> JsonObject:
+    """What a program sent; no body at all is an object without fields."""
+    if not raw:
+        return {}
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise NotSentAsJson(say("Send JSON, and say so: Content-Type: application/json"))
+    try:
+        value = json.loads(raw.decode("utf-8-sig"), parse_constant=_no_number)
+        # Half a surrogate pair (\ud83d alone) passes as JSON and can neither be stored nor said again.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise NotJson(say("This is not JSON in UTF-8.")) from error
+    if not isinstance(value, dict):
+        raise Unreadable(say("Send one JSON object, with the names of fields."))
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+# ---------------------------------------------------------------- what a route declares
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the table says of a route. `counted`: its limits, and by what requests are told apart."""
+
+    path: str
+    methods: Sequence[str]
+    writes: bool
+    who: Who
+    counted: Sequence[tuple[limits.Limit, str]]
+
+
+def declared(route: BaseRoute) -> Declared:
+    """Raises TypeError for a route that does not say who may use it."""
+    owner = getattr(getattr(route, "endpoint", None), "__self__", None)
+    if not isinstance(route, Route) or not isinstance(owner, Read | Write | WriteJson | Plain):
+        raise TypeError(f"{route} does not say who may use it")
+    counted = [(each.limit, each.each) for each in owner.counted] if isinstance(owner, Write) else []
+    if route.path.startswith(API):
+        counted.append((limits.API, "token"))
+    if not isinstance(owner, Plain):
+        counted.append((limits.PAGES, "address"))
+    methods = sorted((route.methods or set()) - {"HEAD"})
+    return Declared(route.path, methods, isinstance(owner, Write | WriteJson), owner.who, counted)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2.bccache import Bucket
+from markupsafe import Markup
 
 from .. import markdown
 from ..config import Settings
@@ -14,6 +16,23 @@ from .assets import Assets
 
 PACKAGED = Path(__file__).parent.parent / "templates"
 CHECKED_OUT = Path(__file__).parent.parent.parent / "templates"
+
+
+class _CompiledOnce(BytecodeCache):
+    """The code of a template is the same in each language: it is compiled once a process."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled = _CompiledOnce()
 
 
 class Templates:
@@ -47,6 +66,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets) -> Enviro
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
+        bytecode_cache=_compiled,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -68,6 +88,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets) -> Enviro
         "number": spoken.number,
         "markdown": markdown.html,
         "plain": markdown.plain,
+        "lines": lambda text: Markup("<br>").join(text.split("\n")),
     }
     return environment
 

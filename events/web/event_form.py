@@ -4,18 +4,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from types import MappingProxyType
+from typing import NamedTuple
 
+from ..branches.locating import zone_at
 from ..branches.models import Branch
 from ..calendars.drafts import EventDraft
 from ..calendars.horizon import rule_of
 from ..calendars.models import Event
 from ..calendars.recurrence import DAYS, Frequency, Rule, parse_rule
-from ..errors import BranchlineError, InvalidForm, Message, say
-from .forms import Form, checked, known_day
+from ..drafts import FIRST_YEAR
+from ..errors import BranchlineError, InvalidForm, Message, Unreadable, say
+from ..language import SOURCE, Language, language
+from ..places.geo import Point
+from .forms import Form, checked
+from .typed import clock_of, day_of
 
 # Where a fault of the draft is shown on the form.
 SHOWN_AT = {"start": "start_date", "end": "end_date", "rrule": "repeats", "venue": "venue_name"}
 REPEATS = ("", "daily", "weekly", "monthly-weekday", "monthly-day", "yearly")
+
+
+class Typing(NamedTuple):
+    """Whose days are read: in which language they are written, and from which day on they count without a year."""
+
+    spoken: Language
+    today: date
+
+
+ENGLISH = Typing(language(SOURCE), date(FIRST_YEAR, 1, 1))
 LAST_ONE = 5  # the fifth Tuesday of a month is called the last one
 PLAIN_FIELDS = (
     "title",
@@ -34,17 +50,22 @@ def draft_of(
     owner: Branch,
     known: Mapping[str, object] | None = None,
     stored: Mapping[str, object] = MappingProxyType({}),
+    *,
+    at: Point | None = None,
+    typing: Typing = ENGLISH,
 ) -> EventDraft:
     """The draft that the form describes. Raises InvalidForm with faults at the form's own fields.
 
-    `stored` is what stays as it is because the fields that stand for it were not touched (`untouched`).
+    `stored` is what stays as it is because the fields that stand for it were not touched (`untouched`); `at` is
+    where the place is. The clock is that of the place, unless the form names another.
     """
     faults: dict[str, Message] = {}
-    timezone = form["timezone"].strip() or owner.timezone
+    timezone = form["timezone"].strip() or (zone_at(at) if at else owner.timezone)
     all_day = form["all_day"] == "yes"
-    start = _moment(form, "start", all_day, faults)
-    end = _end(form, start, all_day, faults)
+    start = _moment(form, "start", all_day, faults, typing)
+    end = _end(form, start, all_day, faults, typing)
     values: dict[str, object] = {name: form[name] for name in PLAIN_FIELDS if form[name].strip()}
+    values.setdefault("language", (owner.language_list or [SOURCE])[0])
     values |= {
         "all_day": all_day,
         "timezone": timezone,
@@ -52,12 +73,12 @@ def draft_of(
         "access": tuple(form.all("access")),
     }
     values |= known or {}
-    if venue := _venue(form):
+    if venue := _venue(form, at):
         values["venue"] = venue
     if start is not None and end is not None:
         values |= {"start": start, "end": end}
         if "rrule" not in stored:
-            values["rrule"] = _rule(form, start, timezone, all_day, faults)
+            values["rrule"] = _rule(form, start, timezone, all_day, faults, typing)
     values |= stored
     if faults:
         raise InvalidForm(faults | _more_faults(values, faults))
@@ -67,8 +88,9 @@ def draft_of(
         raise InvalidForm(_at_fields(error.faults)) from error
 
 
-def filled(event: Event) -> Form:
-    """The form as it would have been filled in for this event."""
+def filled(event: Event, owner: Branch) -> Form:
+    """The form as it would have been filled in for this event. A position that is only the branch's is not said."""
+    elsewhere = owner.public_point if event.attendance != "online" else event.point
     last = event.end - timedelta(days=1) if event.all_day else event.end
     items = [
         ("title", event.title),
@@ -83,11 +105,11 @@ def filled(event: Event) -> Form:
         ("attendance", event.attendance),
         ("venue_name", event.venue_name),
         ("venue_address", event.venue_address),
+        ("position", str(event.point) if event.point and event.point != elsewhere else ""),
         ("online_url", event.online_url),
         ("registration_url", event.registration_url),
         ("contact", event.contact),
         ("cost", event.cost),
-        ("revision", str(event.revision)),
     ]
     items += [("access", word) for word in event.access.split(",") if word]
     return Form(items + _rule_items(rule_of(event)))
@@ -96,13 +118,12 @@ def filled(event: Event) -> Form:
 # Fields that say less than what is stored: a number of dates, the last day of the month, a position on the map.
 _STANDS_FOR = {
     "rrule": ("repeats", "interval", "weekdays", "last", "until", "start_date", "all_day"),
-    "venue": ("attendance", "venue_name", "venue_address"),
+    "venue": ("attendance", "venue_name", "venue_address", "position"),
 }
 
 
-def untouched(form: Form, draft: EventDraft, event: Event) -> dict[str, object]:
-    """What the form leaves as it is stored: it could not say all of that itself."""
-    was = filled(event)
+def untouched(form: Form, draft: EventDraft, was: Form) -> dict[str, object]:
+    """What the form leaves as it is stored: it could not say all of that itself. `was`: what it was `filled` with."""
     kept = {
         name: getattr(draft, name)
         for name, fields in _STANDS_FOR.items()
@@ -142,60 +163,59 @@ def _at_fields(faults: Mapping[str, Message]) -> dict[str, Message]:
     return {SHOWN_AT.get(name.split(".")[0], name.split(".")[0]): fault for name, fault in faults.items()}
 
 
-def _moment(form: Form, name: str, all_day: bool, faults: dict[str, Message]) -> datetime | None:
-    day = _day(form, f"{name}_date", faults)
+def _moment(
+    form: Form, name: str, all_day: bool, faults: dict[str, Message], typing: Typing
+) -> datetime | None:
+    day = _day(form, f"{name}_date", faults, typing)
     at = time(0) if all_day else _time(form, f"{name}_time", faults)
     return datetime.combine(day, at) if day is not None and at is not None else None
 
 
-def _end(form: Form, start: datetime | None, all_day: bool, faults: dict[str, Message]) -> datetime | None:
+def _end(
+    form: Form, start: datetime | None, all_day: bool, faults: dict[str, Message], typing: Typing
+) -> datetime | None:
     """Without a last day, the first one; a time before the start's is then after midnight."""
+    last = _day(form, "end_date", faults, typing) if form["end_date"].strip() else None
     if all_day:
-        day = _day(form, "end_date", faults) if form["end_date"].strip() else start.date() if start else None
+        day = last if form["end_date"].strip() else start.date() if start else None
         return datetime.combine(day, time(0)) + timedelta(days=1) if day else None
     at = _time(form, "end_time", faults)
     if form["end_date"].strip():
-        day = _day(form, "end_date", faults)
-        return datetime.combine(day, at) if day is not None and at is not None else None
+        return datetime.combine(last, at) if last is not None and at is not None else None
     if start is None or at is None:
         return None
     end = datetime.combine(start.date(), at)
     return end if end > start else end + timedelta(days=1)
 
 
-def _day(form: Form, name: str, faults: dict[str, Message]) -> date | None:
-    text = form[name].strip()
+def _day(form: Form, name: str, faults: dict[str, Message], typing: Typing) -> date | None:
+    if not form[name].strip():
+        faults[name] = say("Please say on which day.")
+        return None
     try:
-        return known_day(text)
-    except ValueError:
-        faults[name] = (
-            say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
-            if text
-            else say("Please say on which day.")
-        )
+        return day_of(form[name], typing.spoken, typing.today)
+    except Unreadable as error:
+        faults[name] = error.message
         return None
 
 
 def _time(form: Form, name: str, faults: dict[str, Message]) -> time | None:
-    text = form[name].strip().replace(".", ":")
+    if not form[name].strip():
+        faults[name] = say("Please say at what time.")
+        return None
     try:
-        return time.fromisoformat(text.rjust(5, "0") if ":" in text else f"{int(text):02d}:00").replace(
-            tzinfo=None
-        )
-    except ValueError:
-        faults[name] = (
-            say("“%(text)s” is not a time of day. Please write it like 19:30.", text=text[:40])
-            if text
-            else say("Please say at what time.")
-        )
+        return clock_of(form[name])
+    except Unreadable as error:
+        faults[name] = error.message
         return None
 
 
-def _venue(form: Form) -> dict[str, object] | None:
+def _venue(form: Form, at: Point | None) -> dict[str, object] | None:
     name, address = form["venue_name"].strip(), form["venue_address"].strip()
     if form["attendance"] == "online" or not (name or address):
         return None
-    return {"name": name or address, "address_1": address if name else ""}
+    position = {"latitude": at.latitude, "longitude": at.longitude} if at else {}
+    return {"name": name or address, "address_1": address if name else "", **position}
 
 
 def _topics(form: Form) -> tuple[str, ...]:
@@ -203,13 +223,15 @@ def _topics(form: Form) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in (*form.all("topics"), *new) if text))
 
 
-def _rule(form: Form, start: datetime, timezone: str, all_day: bool, faults: dict[str, Message]) -> str:
+def _rule(
+    form: Form, start: datetime, timezone: str, all_day: bool, faults: dict[str, Message], typing: Typing
+) -> str:
     parts = _rule_parts(form, start)
     if not parts:
         return ""
     try:
         interval = int(form.get("interval", "1") or "1")
-        until = _day(form, "until", faults) if form["until"].strip() else None
+        until = _day(form, "until", faults, typing) if form["until"].strip() else None
         ends = f";UNTIL={until:%Y%m%d}" if until else ""
         return str(parse_rule(f"{parts};INTERVAL={interval}{ends}", start, timezone, all_day))
     except ValueError:

@@ -113,4 +113,9 @@ def number_at(request: Request, name: str = "id") -> int:
 
 def form_key(form: Form) -> str:
     """Makes a form that is sent twice count once: a new form gets a new one, and keeps it while it has faults."""
-    return form["key"] or secrets.token_urlsafe(KEY_BYTES)
+    return sent_key(form) or secrets.token_urlsafe(KEY_BYTES)
+
+
+def sent_key(form: Form) -> str:
+    """The key of the form; nothing for one that we did not make. (Keys of our own besides forms' have spaces.)"""
+    return form["key"] if re.fullmatch(r"[\w-]{16,64}", form["key"], re.ASCII) else ""

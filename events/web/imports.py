@@ -13,6 +13,7 @@ from ..calendars import polls, sources
 from ..calendars.models import CalendarSource, SourceState
 from ..calendars.reading import MOST_BYTES
 from ..calendars.timezones import to_wall
+from ..desk import proposals
 from ..errors import Conflict, InvalidForm, Message, NotFound, TooLarge, Unreadable, say
 from ..fetching import normal_url
 from ..language import Language
@@ -21,6 +22,7 @@ from ..sandbox import unpacked
 from .endpoints import now, person_of
 from .feeds import newest_mark
 from .forms import EMPTY, NO_FAULTS, Form, number_at, query
+from .mine import deciding_at
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
@@ -61,7 +63,7 @@ def overview(
 
 def bring(request: Request, session: Session, form: Form) -> Response:
     """Takes an address to follow, or a file; the worker reads it, and then the page shows what it holds."""
-    branch = permissions.branch_of(session, person_of(request), form["branch"])
+    branch = deciding_at(request, session, form["branch"])
     body = form.files.get("file", b"")
     try:
         if form["url"].strip():
@@ -127,7 +129,7 @@ def remove(request: Request, session: Session, form: Form) -> Response:
 
 def _mine(request: Request, session: Session) -> CalendarSource:
     """A stranger's is not admitted to exist."""
-    found = sources.one_of(session, number_at(request), permissions.branch_ids(person_of(request)))
+    found = sources.one_of(session, number_at(request), proposals.deciding(person_of(request)))
     if found is None:
         raise NotFound
     return found

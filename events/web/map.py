@@ -91,6 +91,7 @@ class Map:
     unnumbered: bool  # some pins found no room for their number
     areas: bool
     towns: bool
+    box: Box  # what it shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,7 @@ def draw_map(
         unnumbered=any(spot.number and not place for spot, place in zip(spots, places, strict=True)),
         areas=bool(areas),
         towns=any(named.values()),
+        box=box,
     )
 
 

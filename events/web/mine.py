@@ -4,12 +4,15 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches.models import Branch
+from ..calendars import changes
 from ..calendars.models import Event
-from ..errors import NotFound
+from ..desk import proposals
+from ..errors import Conflict, NotFound, say
 from ..people import permissions
 from ..people.models import Role
 from .endpoints import person_of
 from .forms import number_at
+from .security import SAFE_METHODS
 
 
 def event_at(
@@ -22,6 +25,25 @@ def event_at(
     owner = session.get_one(Branch, event.branch_id)
     permissions.branch_of(session, person_of(request), owner.slug, least)
     return event
+
+
+def event_to_change(request: Request, session: Session, *, removed: bool = False) -> Event:
+    """As `event_at`. Raises Conflict for what somebody whose posts need approval may look at, and not change."""
+    event = event_at(request, session, removed=removed)
+    if request.method not in SAFE_METHODS:  # nobody changes it between this look and what is done then
+        changes.hold(session, event)
+    proposals.check_may_change(session, person_of(request), event)
+    return event
+
+
+def deciding_at(request: Request, session: Session, slug: str) -> Branch:
+    """The branch, for what publishes or cancels much at once. Raises Conflict for those whose posts need approval."""
+    branch = permissions.branch_of(session, person_of(request), slug)
+    if proposals.needs_approval(session, person_of(request), branch):
+        raise Conflict(
+            say("What you post at %(name)s needs approval, so this is not for you.", name=branch.name)
+        )
+    return branch
 
 
 def branch_at(request: Request, session: Session, least: Role = Role.ORGANIZER) -> Branch:

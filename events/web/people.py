@@ -1,4 +1,4 @@
-"""Signing in and out, and one's own account."""
+"""Signing in and out, and the page of every link that was sent by mail."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -8,26 +8,26 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..drafts import Draft, Email
-from ..errors import Conflict, InvalidForm, Message, Unreadable, say
-from ..messages import outbox
+from ..drafts import Draft
+from ..errors import InvalidForm, Message, Unreadable, say
 from ..people import sign_in
-from ..people.models import OneTimeLink, Person, Purpose, SignedIn
-from .endpoints import now, person_of
+from ..people.models import OneTimeLink, Person, Purpose
+from ..people.sign_in import LinkOver
+from . import account, freshness, joining, links, membership, suggesting
+from .endpoints import now
 from .environment import link
 from .forms import EMPTY, HONEYPOT, NO_FAULTS, Form, query
-from .responses import local_path, see_other
+from .links import ACCOUNT, AFTER_SIGN_IN, LinkPage, Words
+from .responses import TITLES, local_path, see_other
 from .state import SESSION_COOKIE, language_of, state_of
 from .templating import render
 
-AFTER_SIGN_IN = "/organize"
 WRONG = say(
     "This e-mail address and password do not go together. You can also sign in by a link in your mail."
 )
 
 
-class SignInDraft(Draft):
-    email: Annotated[Email, Field(min_length=1)]
+class PasswordDraft(Draft):
     password: Annotated[str, Field(max_length=sign_in.LONGEST_PASSWORD)] = ""
 
 
@@ -41,41 +41,33 @@ def sign_in_page(
 
 def start(request: Request, session: Session, form: Form) -> Response:
     """With a password: signs in. Without: sends a link, and says the same whether there is an account."""
-    draft = form.draft(SignInDraft)
-    email = sign_in.normal_email(draft.email)
+    email, password = links.email_in(form), form.draft(PasswordDraft).password
     going_to = local_path(form["next"], AFTER_SIGN_IN)
-    if draft.password:
-        person = sign_in.with_password(session, email, draft.password)
+    if password:
+        person = sign_in.with_password(session, email, password)
         if person is None:
             raise InvalidForm({"password": WRONG})
-        return _signed_in(request, session, person, going_to)
-    person = sign_in.find(session, email)
-    if person is not None and not form[HONEYPOT]:
-        token = sign_in.make_link(session, person, Purpose.SIGN_IN, now(), detail=going_to)
-        _mail_link(request, session, email, token)
+        return links.signed_in(request, session, person, going_to)
+    _send(request, session, form, email, Purpose.SIGN_IN, going_to)
     return see_other(request, "/sign-in/sent")
 
 
+def _send(
+    request: Request, session: Session, form: Form, email: str, purpose: Purpose, detail: str = ""
+) -> None:
+    person = sign_in.find(session, email)
+    if person is None or form[HONEYPOT]:
+        links.mail_no_link(request, session, email)
+        return
+    token = sign_in.make_link(session, person, purpose, now(), detail=detail)
+    links.mail_link(request, session, email, token, purpose)
+
+
 def link_sent(request: Request, session: Session) -> Response:
-    return render(request, "people/link_sent.html")
-
-
-def link_page(request: Request, session: Session) -> Response:
-    """Shows a button. Mail scanners open links: only pressing the button uses the link up."""
-    one_time = sign_in.look_at_link(session, request.path_params["token"], now())
-    return render(request, "people/link.html", purpose=one_time.purpose, token=request.path_params["token"])
-
-
-def use_link(request: Request, session: Session, form: Form) -> Response:
-    one_time = sign_in.use_link(session, request.path_params["token"], now())
-    person = session.get_one(Person, one_time.person_id)
-    if one_time.purpose == Purpose.CHANGE_EMAIL:
-        if sign_in.find(session, one_time.detail) is not None:
-            raise Conflict(say("Somebody else uses this address by now."))
-        person.email = one_time.detail
-        session.add(person)
-        return _signed_in(request, session, person, "/account")
-    return _signed_in(request, session, person, local_path(one_time.detail, AFTER_SIGN_IN))
+    sentence = say(
+        "If there is an account for this address, a link is on its way. It works once, within an hour."
+    )
+    return render(request, "people/link_sent.html", sentence=sentence, again=("/sign-in", say("Sign in")))
 
 
 def sign_out(request: Request, session: Session, form: Form) -> Response:
@@ -88,107 +80,95 @@ def sign_out(request: Request, session: Session, form: Form) -> Response:
     return response
 
 
-# ---------------------------------------------------------------- the account
+# ---------------------------------------------------------------- a forgotten password
 
 
-def account(
+def password_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    person = person_of(request)
-    current = sign_in.token_hash(request.cookies.get(state_of(request).cookie(SESSION_COOKIE), ""))
-    return render(
-        request,
-        "people/account.html",
-        form=form,
-        faults=faults,
-        account=person,
-        sessions=sign_in.sessions(session, person.id or 0),
-        current=current,
-        done=_DONE.get(query(request)["done"]),
-    )
+    return render(request, "people/password.html", form=form, faults=faults)
 
 
-_DONE = {
-    "password": say("Your password has been changed. Every other device has been signed out."),
-    "email": say("We have sent a link to the new address. It takes effect when you open it."),
-    "sessions": say("Every other device has been signed out."),
-}
+def ask_for_reset(request: Request, session: Session, form: Form) -> Response:
+    """Says the same whether or not there is an account."""
+    _send(request, session, form, links.email_in(form), Purpose.RESET)
+    return see_other(request, "/sign-in/sent")
 
 
-def change_password(request: Request, session: Session, form: Form) -> Response:
-    person = person_of(request)
-    if (
-        person.password_hash
-        and sign_in.with_password(session, person.email, form["current_password"]) is None
-    ):
-        raise InvalidForm({"current_password": say("This is not your present password.")})
+def _reset(request: Request, session: Session, form: Form, one_time: OneTimeLink) -> Response:
+    """A password that cannot be one leaves the link good."""
+    person = session.get_one(Person, one_time.person_id)
     try:
         sign_in.set_password(session, person, form["password"])
     except Unreadable as error:
         raise InvalidForm({"password": error.message}) from error
-    return _signed_in(request, session, person, "/account", done="password")
+    return links.signed_in(request, session, person, ACCOUNT, done="password")
 
 
-def change_email(request: Request, session: Session, form: Form) -> Response:
-    """The new address proves itself by a link; the old one stays until then."""
-    person = person_of(request)
+# ---------------------------------------------------------------- links from mails
+
+
+def link_page(
+    request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
+) -> Response:
+    token = request.path_params["token"]
     try:
-        email = sign_in.normal_email(form["email"])
-    except Unreadable as error:
-        raise InvalidForm({"email": error.message}) from error
-    if sign_in.find(session, email) is None:
-        token = sign_in.make_link(session, person, Purpose.CHANGE_EMAIL, now(), detail=email)
-        _mail_link(request, session, email, token)
-    return see_other(request, "/account", done="email")
+        one_time = sign_in.look_at_link(session, token, now())
+    except LinkOver as over:
+        return _over(request, over)
+    page = LINKS[Purpose(one_time.purpose)]
+    words = page.words(request, session, one_time)
+    return render(request, page.template, words=words, token=token, form=form, faults=faults)
 
 
-def end_sessions(request: Request, session: Session, form: Form) -> Response:
-    token = request.cookies.get(state_of(request).cookie(SESSION_COOKIE), "")
-    sign_in.end_all(session, person_of(request).id or 0, except_token=token)
-    return see_other(request, "/account", done="sessions")
+def use_link(request: Request, session: Session, form: Form) -> Response:
+    try:
+        one_time = sign_in.use_link(session, request.path_params["token"], now())
+    except LinkOver as over:
+        return _over(request, over)
+    return LINKS[Purpose(one_time.purpose)].use(request, session, form, one_time)
 
 
-def delete_account(request: Request, session: Session, form: Form) -> Response:
-    if form["confirm"] != "yes":
-        raise InvalidForm({"confirm": say("Please tick the box if you really want to delete your account.")})
-    session.delete(session.get_one(Person, person_of(request).id))
-    return see_other(request, "/")
-
-
-def _signed_in(request: Request, session: Session, person: Person, going_to: str, **more: object) -> Response:
-    """A new token at each sign-in, in a cookie that scripts and other sites do not get."""
-    settings = state_of(request).settings
-    token = sign_in.begin(session, person, request.headers.get("user-agent", ""), now())
-    path, _, rest = going_to.partition("?")
-    response = see_other(request, path, **more)
-    if rest:
-        response.headers["location"] += f"?{rest}"
-    response.set_cookie(
-        state_of(request).cookie(SESSION_COOKIE),
-        token,
-        max_age=int(SignedIn.LIFETIME.total_seconds()),
-        path="/",
-        secure=settings.secure,
-        httponly=True,
-        samesite="lax",
+def _over(request: Request, over: LinkOver) -> Response:
+    """Why it does not work, and the way to a new one; to their pages for those who are signed in already."""
+    spoken = language_of(request)
+    page = LINKS[Purpose(over.purpose or Purpose.SIGN_IN)]
+    ways = [page.anew]
+    if request.state.person is not None:
+        ways.insert(0, (ACCOUNT, say("You are signed in: to your account")))
+    return render(
+        request,
+        "errors/error.html",
+        status_code=over.status,
+        status=over.status,
+        title=spoken.say(TITLES[over.status]),
+        sentence=spoken.say(over.message),
+        links=[(spoken.say(label), link(spoken.code, path, {})) for path, label in ways],
     )
-    return response
 
 
-def _mail_link(request: Request, session: Session, email: str, token: str) -> None:
-    spoken, settings = language_of(request), state_of(request).settings
-    address = settings.public_url + link(spoken.code, f"/sign-in/{token}", {})
-    body = say(
-        "Open this link and press the button to continue at %(name)s:\n\n%(address)s\n\n"
-        "It works once, within %(minutes)d minutes. If you did not ask for it, do nothing.",
-        name=settings.name,
-        address=address,
-        minutes=int(OneTimeLink.LIFETIME.total_seconds() // 60),
-    )
-    outbox.put(
-        session,
-        now(),
-        recipient=email,
-        subject=spoken.say(say("Your link to %(name)s", name=settings.name)),
-        body=spoken.say(body),
-    )
+def _sign_in_words(request: Request, session: Session, one_time: OneTimeLink) -> Words:
+    return Words(say("Sign in to %(name)s", name=state_of(request).settings.name), say("Sign in"))
+
+
+def _reset_words(request: Request, session: Session, one_time: OneTimeLink) -> Words:
+    return Words(say("Choose a new password"), say("Save the password and sign in"))
+
+
+def _sign_in(request: Request, session: Session, form: Form, one_time: OneTimeLink) -> Response:
+    person = session.get_one(Person, one_time.person_id)
+    return links.signed_in(request, session, person, local_path(one_time.detail, AFTER_SIGN_IN))
+
+
+# What the links of each purpose show and do. A purpose of another module: its LinkPage (see links.py) is named here.
+LINKS: Mapping[Purpose, LinkPage] = {
+    Purpose.SIGN_IN: LinkPage(_sign_in_words, _sign_in),
+    Purpose.RESET: LinkPage(
+        _reset_words, _reset, "people/reset.html", ("/password", say("I have forgotten my password"))
+    ),
+    Purpose.CHANGE_EMAIL: account.CHANGE_EMAIL,
+    Purpose.REGISTRATION: joining.REGISTRATION,
+    Purpose.INVITATION: membership.INVITATION,
+    Purpose.SUGGESTION: suggesting.PUBLICATION,
+    Purpose.CONFIRMATION: freshness.CONFIRMATION,
+}

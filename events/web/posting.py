@@ -1,126 +1,89 @@
 """The event form: posting an event, and changing one as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..branches import queries as branches
 from ..branches.models import Branch
-from ..calendars import derived, memory, queries, sources, store
+from ..calendars import changes, derived, memory, queries, sources, store
+from ..calendars.consequences import Consequences
 from ..calendars.drafts import EventDraft
 from ..calendars.models import Event, State
-from ..calendars.recurrence import DAYS, next_dates, parse_rule
-from ..errors import Message, NotFound, say
-from ..people import permissions
-from . import changing
+from ..calendars.recurrence import DAYS
+from ..desk import proposals
+from ..errors import InvalidForm, Message, NotFound, say
+from ..people import history, permissions
+from ..people.models import Person
+from . import changing, freshness, hosting, previewing, venues
 from .endpoints import now, person_of
-from .event_form import draft_of, filled, repeat_choice, untouched
-from .forms import EMPTY, NO_FAULTS, Form, query
-from .mine import event_at
+from .event_form import Typing, draft_of, filled, repeat_choice, untouched
+from .forms import EMPTY, NO_FAULTS, Form, form_key, query, sent_key
+from .mine import event_to_change
+from .previewing import Written
 from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
-from .words import EDITED_WORDS, access_options, language_options, rule_in_words
+from .venues import Found
+from .words import EDITED_WORDS, access_options, language_options
 
-DATES_SHOWN = 5
+MOST_TO_CHOOSE_FROM = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What the form is for: posting, changing an event, or what else leads here with an address of its own."""
+
+    action: str
+    heading: Message
+    event: Event | None = None
+    theirs: Form | None = None  # what somebody else has saved meanwhile
+    consequences: Consequences | None = None  # what subscribers would see
+    lede: str = ""
+    links: Sequence[tuple[str, str, bool]] = ()  # what else may be changed: text, address, whether it is this
+    below: str = ""  # a template that follows the form
+
+    @property
+    def is_new(self) -> bool:
+        return self.event is None
+
+
+NEW = Sheet("/organize/events/new", say("Post an event"))
 
 
 def new_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    mine = permissions.branches(session, person_of(request))
-    if not mine:
-        raise NotFound(say("You are not an organizer of any branch yet."))
-    slug = form["branch"] or query(request)["branch"]
-    owner = next((branch for branch in mine if branch.slug == slug), mine[0])
     if form is EMPTY:
-        form = Form([("branch", owner.slug), ("language", (owner.language_list or ["en"])[0])])
-    return _form_page(request, session, form, faults, None, None)
+        form = Form([("branch", query(request)["branch"])])
+    return form_page(request, session, NEW, form, faults)
 
 
 def preview(request: Request, session: Session, form: Form) -> Response:
-    """The rule in words and the next five dates; nothing is saved."""
-    owner = _owner(request, session, form)
-    return _form_page(request, session, form, NO_FAULTS, None, draft_of(form, owner))
+    """The dates, the page and the calendar's entry; nothing is saved."""
+    return form_page(request, session, NEW, form, written=read(request, session, form))
 
 
 def add(request: Request, session: Session, form: Form) -> Response:
-    owner = _owner(request, session, form)
-    draft = draft_of(form, owner, {"state": _state(form)})
-    event = store.add(session, draft, [owner], state_of(request).publishing, now())
-    return see_other(request, f"/organize/events/{event.id}", done="saved")
-
-
-def _owner(request: Request, session: Session, form: Form) -> Branch:
-    return permissions.branch_of(session, person_of(request), form["branch"])
-
-
-def _state(form: Form) -> str:
-    return State.DRAFT if form["keep"] == "draft" else State.PUBLISHED
-
-
-def _form_page(
-    request: Request,
-    session: Session,
-    form: Form,
-    faults: Mapping[str, Message],
-    event: Event | None,
-    draft: EventDraft | None,
-    theirs: Form | None = None,
-) -> Response:
-    spoken = language_of(request)
-    return render(
-        request,
-        "organize/event.html",
-        form=form,
-        faults=faults,
-        event=event,
-        branch_options=[(b.slug, b.name) for b in permissions.branches(session, person_of(request))],
-        preview=_preview(request, draft) if draft else None,
-        theirs=theirs,
-        repeats=repeat_choice(form),
-        topic_options=[(topic.name, topic.name) for topic in queries.topics_in_use(session)],
-        chosen_topics=form.all("topics"),
-        access_options=access_options(spoken),
-        language_options=language_options(spoken, [form["language"], *state_of(request).settings.locales]),
-        weekdays=[(code, spoken.weekday(number)) for number, code in enumerate(DAYS)],
-        dates=changing.changeable(request, session, event) if event else [],
-        origin=_origin(request, session, event) if event else None,
-        saved=query(request)["done"] == "saved",
+    """Once, however often the form is sent."""
+    written = read(request, session, form, state=_wanted(request, session, form, None))
+    person, moment = person_of(request), now()
+    event, is_new = changes.post(
+        session,
+        written.draft,
+        written.hosts,
+        person,
+        state_of(request).publishing,
+        moment,
+        key=sent_key(form),
     )
-
-
-def _preview(request: Request, draft: EventDraft) -> dict[str, object]:
-    spoken = language_of(request)
-    rule = parse_rule(draft.rrule, draft.start, draft.timezone, draft.all_day) if draft.rrule else None
-    dates = next_dates(rule, draft.start, draft.exdates, draft.start, DATES_SHOWN)
-    length = draft.end - draft.start
-    return {
-        "rule": rule_in_words(spoken, rule) if rule else "",
-        "zone": "" if draft.all_day else spoken.zone(draft.timezone),
-        "dates": [
-            f"{spoken.day(start.date())}, {spoken.span(start, start + length, draft.all_day)}"
-            for start in dates
-        ],
-    }
-
-
-def _origin(request: Request, session: Session, event: Event) -> dict[str, object] | None:
-    """The followed calendar that keeps the event in step, and what was edited here and stays."""
-    source = sources.followed_by(session, event)
-    if source is None:
-        return None
-    spoken = language_of(request)
-    try:
-        groups = memory.edited(store.draft_of(derived.tell(session, event)), event.upstream)
-    except (
-        ValidationError
-    ):  # its dates have come into a clock change since, or the like: its form will say so
-        groups = []
-    names = [spoken.say(EDITED_WORDS[group]) for group in groups]
-    return {"id": source.id, "name": source.name, "edited": spoken.listed(names) if names else ""}
+    if is_new and event.state == State.SUBMITTED:
+        proposals.add(session, event, moment, person=person, language=language_of(request).code)
+    return see_other(request, f"/organize/events/{event.id}", done=_saved(event, is_new))
 
 
 # ---------------------------------------------------------------- changing
@@ -129,54 +92,237 @@ def _origin(request: Request, session: Session, event: Event) -> dict[str, objec
 def event_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    event = event_at(request, session)
-    if form is EMPTY:
-        form = _filled(session, event)
-    return _form_page(request, session, form, faults, event, None)
+    event = event_to_change(request, session)
+    form = form_of(session, event) if form is EMPTY else form
+    return form_page(request, session, _sheet(event), form, faults)
 
 
 def preview_change(request: Request, session: Session, form: Form) -> Response:
-    event = event_at(request, session)
-    draft = draft_of(form, _owner(request, session, form), stored=_stored(session, event, form))
-    return _form_page(request, session, form, NO_FAULTS, event, draft)
+    """What subscribers will see of it, too. Nothing is saved."""
+    event = event_to_change(request, session)
+    state = event.state if event.state == State.DRAFT else _wanted(request, session, form, event)
+    written = read(request, session, form, event, state)
+
+    def made() -> Event:
+        _save(request, session, event, written)
+        return event
+
+    seen = changes.consequences_of(session, event, made, now())
+    return form_page(request, session, _sheet(event, consequences=seen), form, written=written)
 
 
 def change(request: Request, session: Session, form: Form) -> Response:
-    event = event_at(request, session)
-    owner = _owner(request, session, form)
-    if form["revision"] != str(event.revision):
+    event, person, moment = event_to_change(request, session), person_of(request), now()
+    changes.hold(session, event)
+    if form["revision"] != edition(session, event):
         return _conflict(request, session, event, form)
-    kept = {"state": event.state, "reason": event.cancelled_reason}
-    if event.state == State.DRAFT:
-        kept["state"] = _state(form)
-    hosts = [owner, *(host for host in derived.tell(session, event).hosts[1:] if host.id != owner.id)]
-    draft = draft_of(form, owner, kept, _stored(session, event, form))
-    store.revise(session, event, draft, hosts, state_of(request).publishing, now())
-    return see_other(request, f"/organize/events/{event.id}", done="saved")
+    was_submitted = event.state == State.SUBMITTED
+    written = read(request, session, form, event, _wanted(request, session, form, event))
+    with changes.recorded(session, event, "changed", person, moment):
+        _save(request, session, event, written)
+    if was_submitted and event.state == State.PUBLISHED:
+        proposals.settle(session, event, True, moment)
+    elif event.state == State.SUBMITTED and not was_submitted:
+        proposals.add(session, event, moment, person=person, language=language_of(request).code)
+    return see_other(request, f"/organize/events/{event.id}", done=_saved(event))
 
 
-def _stored(session: Session, event: Event, form: Form) -> dict[str, object]:
-    try:
-        return untouched(form, store.draft_of(derived.tell(session, event)), event)
-    except ValidationError:  # what is stored cannot be kept as it is any more
-        return {}
+def _save(request: Request, session: Session, event: Event, written: Written) -> None:
+    publishing = state_of(request).publishing
+    store.revise(session, event, written.draft, written.hosts, publishing, now())
+
+
+def edition(session: Session, event: Event) -> str:
+    """Another one as soon as anybody, or a followed calendar, has changed the event."""
+    return f"{history.last_number(session, changes.subject(event))}.{event.revision}"
 
 
 def _conflict(request: Request, session: Session, event: Event, form: Form) -> Response:
     """Somebody saved after this page was opened: their text beside what was typed, and nothing is overwritten.
 
-    The form now carries the newest revision, so that saving again is a decision.
+    The form now carries the newest edition, so that saving again is a decision.
     """
-    theirs = _filled(session, event)
-    mine = Form(
-        [*(item for item in form.items() if item[0] != "revision"), ("revision", str(event.revision))]
-    )
-    response = _form_page(request, session, mine, NO_FAULTS, event, None, theirs=theirs)
+    typed = [item for item in form.items() if item[0] != "revision"]
+    mine = Form([*typed, ("revision", edition(session, event))])
+    response = form_page(request, session, _sheet(event, theirs=form_of(session, event)), mine)
     response.status_code = 409
     return response
 
 
-def _filled(session: Session, event: Event) -> Form:
-    form = filled(event)
+def _sheet(event: Event, theirs: Form | None = None, consequences: Consequences | None = None) -> Sheet:
+    below = "organize/_changing.html"
+    return Sheet(
+        f"/organize/events/{event.id}", say("Change an event"), event, theirs, consequences, below=below
+    )
+
+
+# ---------------------------------------------------------------- reading the form
+
+
+def read(
+    request: Request,
+    session: Session,
+    form: Form,
+    event: Event | None = None,
+    state: str = State.DRAFT,
+    *,
+    was: Form | None = None,
+    stored: EventDraft | None = None,
+) -> Written:
+    """What the form says; everything that is wrong with it at once. Raises InvalidForm.
+
+    `was`: how the form was filled in, and `stored`: from what, where that is not the event as a whole.
+    """
+    owner = _owner(request, session, form)
+    was = was or (form_of(session, event) if event else EMPTY)
+    stored = stored or (_draft_of(session, event) if event else None)
+    form = venues.completed(form, venues.known(request, session))
+    faults: dict[str, Message] = {}
+    place, hosts = Found(), [owner]
+    try:
+        place = venues.found(request, session, form, owner, was)
+    except InvalidForm as error:
+        faults |= error.faults
+    try:
+        hosts = hosting.hosts_of(session, form, owner, event, language_of(request))
+    except InvalidForm as error:
+        faults |= error.faults
+    known = {"state": state, "reason": event.cancelled_reason if event else ""}
+    kept = untouched(form, stored, was) if stored else {}
+    typing = Typing(language_of(request), now().date())
+    try:
+        draft = draft_of(form, owner, known, kept, at=place.point, typing=typing)
+    except InvalidForm as error:
+        raise InvalidForm(error.faults | faults) from error
+    if faults:
+        raise InvalidForm(faults)
+    return Written(draft, hosts, place)
+
+
+def _owner(request: Request, session: Session, form: Form) -> Branch:
+    """By the address of its page, as a choice sends it; by its name, where there are too many to choose from."""
+    person = person_of(request)
+    try:
+        return permissions.branch_of(session, person, form["branch"].strip())
+    except NotFound:
+        if not form["branch"].strip():
+            raise InvalidForm({"branch": say("Please choose a branch.")}) from None
+        if branches.at_slugs(session, [form["branch"].strip()]):  # somebody else's
+            raise
+        mine = permissions.branch_ids(person)
+        return hosting.named(session, form["branch"], language_of(request), "branch", mine)
+
+
+def _wanted(request: Request, session: Session, form: Form, event: Event | None) -> str:
+    """The state that the event will be in: what people without approval of their own publish has to wait for it."""
+    owner = _owner(request, session, form)
+    trusted = permissions.is_trusted(session, person_of(request), owner)
+    if event is not None and event.state not in (State.DRAFT, State.SUBMITTED):
+        if not trusted:  # it would be published at that branch without anybody's approval
+            message = say("What you post at %(name)s needs approval: post it there anew.", name=owner.name)
+            raise InvalidForm({"branch": message})
+        return event.state
+    if form["keep"] == "draft":
+        return State.SUBMITTED if event is not None and event.state == State.SUBMITTED else State.DRAFT
+    return State.PUBLISHED if trusted else State.SUBMITTED
+
+
+def _draft_of(session: Session, event: Event) -> EventDraft | None:
+    try:
+        return store.draft_of(derived.tell(session, event))
+    except ValidationError:  # what is stored cannot be kept as it is any more
+        return None
+
+
+def form_of(session: Session, event: Event) -> Form:
+    """The form as it would have been filled in."""
     told = derived.tell(session, event)
-    return form.with_items([("branch", told.owner.slug), *(("topics", topic.name) for topic in told.topics)])
+    return filled(event, told.owner).with_items(
+        [
+            ("branch", told.owner.slug),
+            *(("topics", topic.name) for topic in told.topics),
+            *(("hosts", host.slug) for host in told.hosts[1:]),
+            ("revision", edition(session, event)),
+        ]
+    )
+
+
+# ---------------------------------------------------------------- the page
+
+
+def form_page(
+    request: Request,
+    session: Session,
+    sheet: Sheet,
+    form: Form,
+    faults: Mapping[str, Message] = NO_FAULTS,
+    *,
+    written: Written | None = None,
+) -> Response:
+    """The form, filled in; with `written`, and how it will look."""
+    spoken, person = language_of(request), person_of(request)
+    mine = permissions.branches(session, person, MOST_TO_CHOOSE_FROM + 1)
+    owner = _chosen(session, person, form, mine)
+    event = sheet.event
+    return render(
+        request,
+        "organize/event.html",
+        sheet=sheet,
+        form=form,
+        faults=faults,
+        key=form_key(form),
+        event=event,
+        branch=owner.slug,
+        trusted=permissions.is_trusted(session, person, owner),
+        branch_options=[(one.slug, one.name) for one in mine] if len(mine) <= MOST_TO_CHOOSE_FROM else [],
+        clock=spoken.zone(owner.timezone) if len({one.timezone for one in mine}) == 1 else "",
+        host_options=[(one.slug, one.name) for one in hosting.ticked(session, form)],
+        venue_names=[venue.name for venue in venues.known(request, session)],
+        preview=previewing.preview(request, written) if written else None,
+        theirs=sheet.theirs,
+        repeats=repeat_choice(form),
+        topic_options=[(topic.name, topic.name) for topic in queries.topics_in_use(session)],
+        chosen_topics=form.all("topics"),
+        access_options=access_options(spoken),
+        language_options=language_options(spoken, [form["language"], *state_of(request).settings.locales]),
+        weekdays=[(code, spoken.weekday(number)) for number, code in enumerate(DAYS)],
+        dates=changing.changeable(request, session, event) if event else [],
+        origin=_origin(request, session, event) if event else None,
+        freshness=freshness.of(request, session, event) if event else None,
+        done=_DONE.get(query(request)["done"]),
+    )
+
+
+def _chosen(session: Session, person: Person, form: Form, mine: Sequence[Branch]) -> Branch:
+    try:
+        return permissions.branch_of(session, person, form["branch"])
+    except NotFound:
+        if mine:
+            return mine[0]
+        raise
+
+
+_DONE = {
+    "confirmed": say("Thank you. Its page says that it still takes place."),
+    "saved": say("Saved. Calendars that follow it show the change when they next look."),
+    "published": say("Saved. It is published, and calendars show it when they next look."),
+    "draft": say("Kept as a draft: only you and your fellow organizers see it."),
+    "submitted": say("Saved. It waits for the approval of another organizer, who is told by mail."),
+}
+
+
+def _saved(event: Event, is_new: bool = False) -> str:
+    """What the page says then."""
+    return event.state if is_new or event.state in (State.DRAFT, State.SUBMITTED) else "saved"
+
+
+def _origin(request: Request, session: Session, event: Event) -> dict[str, object] | None:
+    """The followed calendar that keeps the event in step, and what was edited here and stays."""
+    source = sources.followed_by(session, event)
+    if source is None:
+        return None
+    spoken = language_of(request)
+    draft = _draft_of(session, event)
+    groups = memory.edited(draft, event.upstream) if draft else []
+    names = [spoken.say(EDITED_WORDS[group]) for group in groups]
+    return {"id": source.id, "name": source.name, "edited": spoken.listed(names) if names else ""}

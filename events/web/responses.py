@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from ..errors import BranchlineError, NotFound, TooOften, Unavailable, Unreadable, say
+from ..errors import BranchlineError, InvalidForm, NotFound, TooOften, Unavailable, Unreadable, say
 from .environment import link
 from .forms import Form
 from .state import language_of
@@ -36,6 +36,15 @@ TITLES = {
     500: say("Something went wrong"),
     503: say("We will be back in a moment"),
 }
+
+
+class Unauthorized(BranchlineError):
+    """A program did not say for whom it acts, or with a token that is not known (any more)."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(say("This needs a token that is known and has not expired: Authorization: Bearer …"))
 
 
 class Problem(JSONResponse):
@@ -77,7 +86,10 @@ def answer_to(request: Request, error: BranchlineError) -> Response:
     path: str = request.scope["path"]
     if path.endswith(".json") or path.startswith("/api/"):
         body = {"type": "about:blank", "title": HTTPStatus(error.status).phrase, "status": error.status}
-        response: Response = Problem(body | {"detail": sentence}, error.status)
+        body["detail"] = sentence
+        if isinstance(error, InvalidForm):
+            body["errors"] = {name: language_of(request).say(fault) for name, fault in error.faults.items()}
+        response: Response = Problem(body, error.status)
     elif re.search(r"\.(ics|atom|csv|geojson|vcf)$", path):
         response = PlainTextResponse(sentence + "\n", error.status)
     else:
@@ -91,6 +103,8 @@ def answer_to(request: Request, error: BranchlineError) -> Response:
         )
     if isinstance(error, TooOften):
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

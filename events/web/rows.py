@@ -11,9 +11,12 @@ from ..branches.models import Branch, LocationType, Status
 from ..calendars.models import Attendance, State
 from ..calendars.queries import Listed
 from ..calendars.recurrence import parse_rule
+from ..calendars.timezones import to_wall
+from ..desk.freshness import faded
 from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance, Point, Unit, geodesic
+from .endpoints import now
 from .environment import link
 from .opening import OpeningNote
 from .state import language_of, state_of
@@ -43,6 +46,7 @@ class EventRow:
     repeats: str | None
     distance: str | None
     language: str
+    unconfirmed: str  # since when nobody has said that it still takes place; empty: it counts as confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,13 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         repeats=repeats(spoken, listed),
         distance=distance_text(request, away) if away else None,
         language=listed.language,
+        unconfirmed=_unconfirmed(spoken, listed),
     )
+
+
+def _unconfirmed(spoken: Language, listed: Listed) -> str:
+    since = None if listed.cancelled else faded(listed.asked_since, now())
+    return spoken.short_day(to_wall(since, listed.timezone).date()) if since else ""
 
 
 def by_day(request: Request, rows: Iterable[Listed], near: Point | None = None) -> list[Day]:

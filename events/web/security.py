@@ -1,5 +1,6 @@
 """What stands before every route: known hosts, sizes, requests forged elsewhere, headers, languages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -8,14 +9,17 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Settings
-from ..errors import BranchlineError, Forbidden, TooLarge, say
-from .responses import answer_to
+from ..errors import BranchlineError, Forbidden, NotFound, TooLarge, say
+from .responses import Unauthorized, answer_to
 
 LARGEST_BODY = 2_500_000  # bytes: a calendar of 2 MB and its form
+LARGEST_PICTURE_BODY = 12_000_000  # bytes: a picture of 10 MB and its form
+TAKES_PICTURES = re.compile(r"/organize/events/[^/]+/picture")
 LARGEST_HEADER = 32_000  # bytes, all of them together
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 FOR_ANY_HOST = {"/healthz", "/readyz"}
+API = "/api/"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -71,12 +75,14 @@ class Guard:
         guarded = self._with_headers(send)
         try:
             self._check(scope)
-            await self.app(scope, _limited(receive), guarded)
-        except (UnknownHost, HeadersTooLarge, Forbidden, TooLarge) as error:
+            await self.app(scope, _limited(receive, scope), guarded)
+        except (UnknownHost, HeadersTooLarge, Forbidden, NotFound, Unauthorized, TooLarge) as error:
             await answer_to(Request(scope), error)(scope, receive, guarded)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if "\x00" in scope["path"]:  # which PostgreSQL would not even look for
+            raise NotFound
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADER:
             raise HeadersTooLarge(
                 say("The request's headers are too large. Clearing this site's cookies may help.")
@@ -84,17 +90,24 @@ class Guard:
         if scope["path"] not in FOR_ANY_HOST and not self._known(headers.get("host", "")):
             raise UnknownHost(say("This site does not answer to that host name."))
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > LARGEST_BODY:
-            raise TooLarge(say("That is more than we can take at once: 2 MB at most."))
-        if scope["method"] not in SAFE_METHODS and not self._same_origin(headers):
-            raise Forbidden(
-                say("This form was not sent from our own page. Please open the page again and resend it.")
-            )
+        if length.isdigit() and int(length) > _largest(scope):
+            raise _too_large(scope)
+        if scope["method"] not in SAFE_METHODS and bearer_token(scope) is None:
+            self._check_origin(scope, headers)
 
     def _known(self, host: str) -> bool:
         if self.own_host is not None:
             return host.lower() == self.own_host
         return _name(host) in LOOPBACK_NAMES
+
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+        if self._same_origin(headers):
+            return
+        if is_api(scope):
+            raise Unauthorized
+        raise Forbidden(
+            say("This form was not sent from our own page. Please open the page again and resend it.")
+        )
 
     def _same_origin(self, headers: Headers) -> bool:
         """Fetch Metadata where a browser sends it, else Origin; with neither, no."""
@@ -116,7 +129,35 @@ class Guard:
         return guarded
 
 
-def _limited(receive: Receive) -> Receive:
+def is_api(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.startswith(API)
+
+
+def bearer_token(scope: Scope) -> str | None:
+    """The token of a program (RFC 6750), which counts in the API and nowhere else.
+
+    Such a request is not asked where it comes from: no browser sends this header by itself, and no session
+    counts beside it.
+    """
+    if not is_api(scope):
+        return None
+    scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _largest(scope: Scope) -> int:
+    """How many bytes the body of a request may have."""
+    return LARGEST_PICTURE_BODY if TAKES_PICTURES.fullmatch(scope["path"]) else LARGEST_BODY
+
+
+def _too_large(scope: Scope) -> TooLarge:
+    if _largest(scope) == LARGEST_PICTURE_BODY:
+        return TooLarge(say("That is more than we can take at once: 10 MB at most."))
+    return TooLarge(say("That is more than we can take at once: 2 MB at most."))
+
+
+def _limited(receive: Receive, scope: Scope) -> Receive:
     """A body without Content-Length is counted as it comes."""
     taken = 0
 
@@ -124,8 +165,8 @@ def _limited(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > LARGEST_BODY:
-            raise TooLarge(say("That is more than we can take at once: 2 MB at most."))
+        if taken > _largest(scope):
+            raise _too_large(scope)
         return message
 
     return counted

@@ -23,7 +23,7 @@ MOST_URLS = 50_000  # of one file; beyond, /sitemap.xml is an index of several
 MOST_BYTES = 50_000_000  # the protocol has 52,428,800
 AROUND_A_PATH = 150  # bytes of mark-up and of the longest path
 AT_ONCE = 500  # pages that are written together
-PAGES = ("/", "/branches", "/events", "/subscribe", "/about", "/privacy", "/credits")
+PAGES = ("/", "/branches", "/events", "/subscribe", "/suggest", "/about", "/privacy", "/credits")
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 XHTML = "http://www.w3.org/1999/xhtml"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'

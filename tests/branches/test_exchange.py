@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from sqlmodel import Session, col, select
 
 from events.branches.columns import COLUMNS
-from events.branches.exchange import CHUNK, ImportReport, export_lines, import_branches, related_slugs
+from events.branches.comparing import RowChange, differences
+from events.branches.drafts import BranchDraft
+from events.branches.exchange import (
+    CHUNK,
+    ImportReport,
+    export_lines,
+    free_slug,
+    import_branches,
+    import_within,
+    related_slugs,
+)
 from events.branches.models import Branch, FormerSlug
 from events.branches.sheet import decimal, defused, plain
 from events.db import Database
@@ -331,6 +341,73 @@ def test_a_long_generated_slug_keeps_its_number(database: Database) -> None:
     imported(database, f"external_id,name,city\n1,{name},\n2,{name},\n3,{name},{'Long ' * 20}\n")
     assert len(slugs(database)) == 3
     assert all(len(slug) <= 80 for slug in slugs(database))
+
+
+# ---------------------------------------------------------------- in one transaction, told cell by cell
+
+TOLD = "slug,name,phone,parent_slug\nalder,Alder,112,\nbirch,Birch Club,,alder\ncedar,Cedar,,birch\n"
+
+
+def within(session: Session, text: str, told: list[RowChange], dry_run: bool) -> ImportReport:
+    file = io.BytesIO(text.encode())
+    return import_within(session, file, gazetteer=None, dry_run=dry_run, now=LATER, told=told.append)
+
+
+def test_an_import_in_one_transaction_is_all_of_it_or_nothing(database: Database) -> None:
+    imported(database, "slug,name\nalder,Alder\nbirch,Birch\n")
+    before, told = exported(database), list[RowChange]()
+    with pytest.raises(Conflict), database.writing() as session:
+        report = within(session, TOLD, told, dry_run=False)
+        assert counts(report) == (1, 2, 0)
+        raise Conflict(report.notes[0])
+    assert exported(database) == before
+    with database.writing() as session:
+        within(session, TOLD, told, dry_run=False)
+    assert family(database) == {"alder": (None, None), "birch": ("alder", None), "cedar": ("birch", None)}
+
+
+def test_an_import_tells_each_cell_that_it_changes_and_a_dry_run_the_same(database: Database) -> None:
+    imported(database, "slug,name\nalder,Alder\nbirch,Birch\ndate,Date\n")
+    dry, wet = list[RowChange](), list[RowChange]()
+    with database.reading() as session:
+        within(session, f"{TOLD}date,Date,,\n", dry, dry_run=True)
+        assert branches(session)["birch"].name == "Birch", "the session goes on with what is there"
+    with database.writing() as session:
+        within(session, f"{TOLD}date,Date,,\n", wet, dry_run=False)
+    seen = [
+        {
+            (one.row, one.is_new, cell.column, cell.old, cell.new)
+            for one in told
+            for cell in one.cells
+            if cell.column in ("name", "phone", "parent_slug")
+        }
+        for told in (dry, wet)
+    ]
+    assert seen[0] == seen[1] == {
+        (2, False, "phone", "", "112"),
+        (3, False, "name", "Birch", "Birch Club"),
+        (3, False, "parent_slug", "", "alder"),
+        (4, True, "name", "", "Cedar"),
+        (4, True, "parent_slug", "", "birch"),
+    }  # fmt: skip
+    assert [one.since for one in dry[:2]] == [NOW, NOW]
+
+
+def test_cells_are_compared_as_text_and_none_is_an_empty_one() -> None:
+    assert differences({"latitude": None, "name": "A"}, {"latitude": 0.0, "name": "A", "phone": ""}) != []
+    assert differences({"latitude": 1e-7, "phone": None}, {"latitude": 0.0000001, "phone": ""}) == []
+
+
+def test_a_new_branch_gets_an_address_of_its_own_whatever_others_are_called(database: Database) -> None:
+    imported(
+        database, "external_id,slug,name,city\nnew,central,Central,Leeds\n,central-leeds,Central,Leeds\n"
+    )
+    with database.reading() as session:
+        assert free_slug(session, BranchDraft(name="Central", city="Leeds")) == "central-leeds-2"
+        assert free_slug(session, BranchDraft(name="Central", city="York")) == "central-york"
+        assert free_slug(session, BranchDraft(name="Near", external_id="new")) == "near-2", (
+            "an address of our own"
+        )
 
 
 # ---------------------------------------------------------------- slugs that change, parents, successors

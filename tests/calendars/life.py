@@ -31,7 +31,7 @@ from events.db import Database
 from events.people import permissions, sign_in
 from events.people.models import Role
 from events.places.geo import Point
-from events.web.event_form import filled
+from events.web.posting import form_of
 from tests.conftest import branch, running, signed_in
 
 BRANCHES = {
@@ -231,10 +231,8 @@ def _posted(name: str, path: str, **fields: str) -> Step:
         world.tick()
         with world.database.reading() as session:
             event = world.event(session, name)
-            told = derived.tell(session, event)
-            form = filled(event)
+            form = form_of(session, event)
             items: dict[str, object] = {field_: list(form.all(field_)) for field_, _ in form.items()}
-            items |= {"branch": told.owner.slug, "topics": [topic.name for topic in told.topics]}
         data = items | fields if not path else fields
         answer = world.admin.post(f"/organize/events/{world.ids[name]}{path}", data=data)
         assert answer.status_code == 303, answer.text

@@ -20,7 +20,7 @@ from events.config import Settings
 from events.db import Database
 from events.errors import Unreadable
 from events.sandbox import OverLimits
-from events.web.event_form import filled
+from events.web.posting import form_of
 from events.worker import Worker
 from tests.calendars.test_feeds import Subscriber, weekly
 from tests.conftest import Cast, running, signed_in
@@ -499,8 +499,8 @@ def test_the_event_form_changes_only_what_was_touched(club: Followed) -> None:
     club.start(vevent("weekly", "Repair", 1, "RRULE:FREQ=WEEKLY;COUNT=8", *place), *FOUR[1:])
     with club.database.reading() as session:
         weekly = club.event(session, "weekly")
-        form = filled(weekly)
-    data = {name: list(form.all(name)) for name, _ in form.items()} | {"branch": "alder", "title": "Repairs!"}
+        form = form_of(session, weekly)
+    data = {name: list(form.all(name)) for name, _ in form.items()} | {"title": "Repairs!"}
     assert club.ana.post(f"/organize/events/{weekly.id}", data=data).status_code == 303
     with club.database.reading() as session:
         weekly = club.event(session, "weekly")

@@ -9,10 +9,20 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from events.db import Database
-from events.errors import Gone, Unreadable
+from events.errors import Gone, NotFound, Unreadable
 from events.migrations import metadata
-from events.people import sign_in
-from events.people.models import OneTimeLink, Person, Purpose, SignedIn
+from events.people import history, joining, permissions, sign_in, tokens
+from events.people.models import (
+    ApiToken,
+    MembershipRequest,
+    OneTimeLink,
+    Passkey,
+    PasskeyChallenge,
+    Person,
+    Purpose,
+    Role,
+    SignedIn,
+)
 from events.people.sign_in import LinkExpired, LinkUsed, normal_email
 from tests.conftest import NOW, Cast
 
@@ -89,7 +99,7 @@ def test_the_database_holds_no_token_and_no_password(database: Database, cast: C
     secrets = [link(database, cast.ana), begun(database, cast.ana), "correct horse battery"]
     with database.writing() as session:
         sign_in.set_password(session, session.get_one(Person, cast.ana.id), secrets[2])
-    secrets[1] = begun(database, cast.ana)
+    secrets[:2] = [link(database, cast.ana), begun(database, cast.ana)]
     with database.engine.connect() as connection:
         rows = [row for table in metadata.sorted_tables for row in connection.execute(sa.select(table))]
     held = "\n".join(str(value) for row in rows for value in row)
@@ -236,3 +246,96 @@ def test_what_is_no_address_is_refused_with_a_sentence(typed: str) -> None:
     """The last ones hide a real @, comma or slash in a look-alike that IDNA folds."""
     with pytest.raises(Unreadable, match=r"address|after the @"):
         normal_email(typed)
+
+
+def test_of_two_that_add_the_same_address_at_the_same_moment_both_get_the_one_person(
+    database: Database,
+) -> None:
+    start = threading.Barrier(4)
+
+    def add(_: int) -> int | None:
+        start.wait(10)
+        with database.writing() as session:
+            return sign_in.find_or_add(session, "ben@example.org", NOW).id
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(add, range(4)))) == 1
+
+
+def test_a_new_password_ends_the_links_that_are_under_way(database: Database, cast: Cast) -> None:
+    """Whoever knew the old one may have sent themselves a link, or read one in a mailbox that is theirs now."""
+    sign_nobody_in = {Purpose.SUGGESTION, Purpose.CONFIRMATION}
+    with database.writing() as session:
+        tokens = {purpose: sign_in.make_link(session, cast.ana, purpose, NOW) for purpose in Purpose}
+        of_cy = sign_in.make_link(session, cast.cy, Purpose.RESET, NOW)
+        sign_in.set_password(session, session.get_one(Person, cast.ana.id), "correct horse battery")
+    for purpose in set(Purpose) - sign_nobody_in:
+        with pytest.raises(Gone):
+            used(database, tokens[purpose])
+    assert used(database, of_cy) and all(used(database, tokens[purpose]) for purpose in sign_nobody_in)
+
+
+def test_a_session_is_ended_by_a_name_that_is_neither_its_token_nor_its_hash(
+    database: Database, cast: Cast
+) -> None:
+    here, there = begun(database, cast.ana), begun(database, cast.ana)
+    name = sign_in.label(sign_in.token_hash(there))
+    assert name not in (there, sign_in.token_hash(there))
+    with database.writing() as session:
+        for stranger, called in ((cast.cy, name), (cast.ana, sign_in.token_hash(there)), (cast.ana, "x")):
+            with pytest.raises(NotFound):
+                sign_in.end_one(session, stranger.id or 0, called)
+        sign_in.end_one(session, cast.ana.id or 0, name)
+    assert (whose(database, here), whose(database, there)) == ("ana@example.org", None)
+
+
+def test_who_gave_an_address_and_never_came_is_forgotten_and_nobody_else(
+    database: Database, cast: Cast
+) -> None:
+    with database.writing() as session:
+
+        def add(name: str, days: int) -> Person:
+            return sign_in.find_or_add(session, f"{name}@example.org", NOW - timedelta(days=days))
+
+        never, lately = add("never", 31), add("lately", 29)
+        sign_in.make_link(session, lately, Purpose.REGISTRATION, NOW - timedelta(days=29))
+        sign_in.make_link(session, add("mailed", 60), Purpose.REGISTRATION, NOW - timedelta(days=29))
+        permissions.invite(session, add("invited", 400), cast.alder, Role.ORGANIZER)
+        permissions.invite(session, add("admin", 400), None, Role.ADMIN)
+        assert joining.ask(session, add("asking", 400), cast.alder, "", NOW)
+        sign_in.begin(session, add("visiting", 400), "", NOW)
+        sign_in.set_password(session, add("returning", 400), "correct horse battery")
+        tokens.make(session, add("program", 400), "Script", NOW)
+        history.write(session, "event:1", "changed", {}, add("author", 400), NOW)
+        key = Passkey(credential_id="x", person_id=add("key", 400).id or 0, public_key=b"", created_at=NOW)
+        session.add(key)
+        session.flush()
+        sign_in.forget_past(session, NOW)
+        left = {person.email.partition("@")[0] for person in session.exec(select(Person)).all()}
+    assert never.email.partition("@")[0] not in left
+    assert left == {
+        "ana", "cy", "dee", "lately", "mailed", "invited", "admin", "asking", "visiting", "returning", "program",
+        "author", "key",
+    }  # fmt: skip
+
+
+def test_answered_requests_challenges_and_expired_tokens_are_forgotten(
+    database: Database, cast: Cast
+) -> None:
+    def there(after: timedelta) -> list[int]:
+        with database.writing() as session:
+            sign_in.forget_past(session, NOW + after)
+            return [
+                len(session.exec(select(kind)).all())
+                for kind in (PasskeyChallenge, MembershipRequest, ApiToken)
+            ]
+
+    with database.writing() as session:
+        sign_in.make_no_link(session, NOW)
+        joining.ask(session, cast.cy, cast.alder, "", NOW)
+        joining.ask(session, cast.ana, cast.birch, "", NOW)
+        joining.refuse(session, joining.waiting(session, cast.dee)[0], NOW)
+        tokens.make(session, cast.ana, "Script", NOW)
+    assert there(timedelta()) == [1, 2, 1]
+    assert there(timedelta(days=91)) == [0, 1, 1], "what waits for an answer stays"
+    assert there(timedelta(days=396)) == [0, 1, 0]

@@ -69,7 +69,7 @@ def test_ana_posts_a_weekly_meeting_and_it_appears_in_the_calendar_of_her_branch
     page.get_by_label("Begins at").fill("19:00")
     page.get_by_label("Ends at").fill("21:00")
     page.get_by_label("By the week", exact=True).check()
-    page.get_by_role("button", name="Show the dates first").click()
+    page.get_by_role("button", name="See it first").click()
     expect(page.get_by_text("Every Tuesday")).to_be_visible()
     window.is_accessible()
     page.get_by_role("button", name="Publish").click()

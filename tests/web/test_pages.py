@@ -62,6 +62,7 @@ def test_the_language_switch_keeps_the_page_and_its_query(ben: TestClient, cast:
         ("/calendar/2026/12?online=maybe", "yes or no"),
         ("/subscribe?near=91,0", "latitude"),
         ("/calendar/0/1", "month"),
+        ("/calendar/a/b", "month"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_a_sentence(

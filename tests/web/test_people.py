@@ -1,17 +1,27 @@
 """Signing in, and one's own account."""
 
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlmodel import col, select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from events import limits
+from events.config import Settings
 from events.db import Database
+from events.limits import Limit
 from events.messages.models import OutgoingMail
-from events.people import sign_in
-from events.people.models import OneTimeLink, Person, Purpose
-from tests.conftest import Cast, browser
+from events.people import permissions, sign_in
+from events.people.models import OneTimeLink, Person, Purpose, Role
+from events.web.people import LINKS
+from tests.conftest import Cast, browser, running, signed_in
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 
 def newest_mail(database: Database) -> OutgoingMail | None:
@@ -159,3 +169,263 @@ def test_mails_speak_the_language_of_the_page(ben: TestClient, database: Databas
     ben.post("/es/sign-in", data={"email": "ana@example.org"})
     mail = newest_mail(database)
     assert mail and "/es/sign-in/" in mail.body and "Open this link" not in mail.body
+
+
+# ---------------------------------------------------------------- links
+
+
+def link_for(database: Database, person: Person, purpose: Purpose, detail: str = "") -> str:
+    with database.writing() as session:
+        return f"/sign-in/{sign_in.make_link(session, person, purpose, datetime.now(UTC), detail=detail)}"
+
+
+def test_every_purpose_of_a_link_has_its_page_and_a_way_to_another_link(
+    ben: TestClient, database: Database, cast: Cast
+) -> None:
+    for purpose in Purpose:
+        long_ago = datetime.now(UTC) - timedelta(days=1)
+        with database.writing() as session:
+            token = sign_in.make_link(session, cast.ana, purpose, long_ago)
+        answer = ben.get(f"/sign-in/{token}")
+        assert answer.status_code == 410 and f'href="{LINKS[purpose].anew[0]}"' in answer.text, purpose
+
+
+def test_a_link_that_is_over_leads_to_where_there_is_another(
+    app: Starlette, ben: TestClient, ana: TestClient, database: Database, cast: Cast
+) -> None:
+    link = link_for(database, cast.cy, Purpose.RESET)
+    assert ben.post(link, data={"password": "correct horse battery"}).status_code == 303
+    again = browser(app).get(link)
+    assert again.status_code == 410 and 'href="/password"' in again.text
+    assert 'href="/account"' in ben.get(link).text, "who is signed in needs no other link"
+    unknown = browser(app).get("/es/sign-in/nothing")
+    assert unknown.status_code == 410 and 'href="/es/sign-in"' in unknown.text
+
+
+def test_two_who_use_a_link_at_once_do_not_both_get_in(
+    app: Starlette, ben: TestClient, database: Database, cast: Cast
+) -> None:
+    link = link_for(database, cast.ana, Purpose.SIGN_IN)
+    browsers = [browser(app) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda client: client.post(link).status_code, browsers))
+    assert sorted(answers) == [303, 410]
+
+
+def test_who_has_no_role_lands_on_the_account(ben: TestClient, database: Database, cast: Cast) -> None:
+    with database.writing() as session:
+        stranger = sign_in.find_or_add(session, "x@example.org", datetime.now(UTC))
+    assert ben.post(link_for(database, stranger, Purpose.SIGN_IN)).headers["location"] == "/account"
+
+
+# ---------------------------------------------------------------- how often an address is mailed
+
+
+@pytest.fixture
+def strict(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Starlette]:
+    """With limits, of which that of a recipient does not begin anew while the test runs."""
+    monkeypatch.setattr(limits, "RECIPIENT", Limit("recipient", 5, 10**9))
+    with running(replace(settings, rate_limits=True)) as app:
+        yield app
+
+
+def from_afar(app: Starlette, number: int) -> TestClient:
+    """A browser at another address each time, which none of the other limits stops."""
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    return TestClient(
+        app, "http://localhost", headers=headers, client=(f"192.0.2.{number}", 1), follow_redirects=False
+    )
+
+
+def test_an_address_gets_five_mails_an_hour_whatever_is_asked_for_and_from_where(
+    strict: Starlette, database: Database, cast: Cast
+) -> None:
+    asked = {"name": "Ben", "email": "ana@example.org", "branch": "birch"}
+    answers = [
+        from_afar(strict, number).post(path, data=asked)
+        for number, path in enumerate(["/sign-in", "/password", "/register"] * 3)
+    ]
+    unknown = browser(strict).post("/sign-in", data={"email": "x@example.org"})
+    browser(strict).post("/sign-in", data={"email": "cy@example.org"})
+    assert [answer.status_code for answer in answers] == [303] * 9
+    last, before = answers[-3], answers[0]
+    assert last.headers["location"] == before.headers["location"] == unknown.headers["location"]
+    with database.reading() as session:
+        told = [mail.recipient for mail in session.exec(select(OutgoingMail)).all()]
+    assert told == ["ana@example.org"] * 5 + ["cy@example.org"]
+
+
+def test_what_mails_nobody_takes_no_mail_from_anybody(
+    strict: Starlette, database: Database, cast: Cast
+) -> None:
+    """By the field that people do not see, somebody could otherwise keep Ana's links from her, unseen."""
+    for _ in range(6):
+        browser(strict).post("/sign-in", data={"email": "ana@example.org", "website": "x"})
+    browser(strict).post("/sign-in", data={"email": "ana@example.org"})
+    mail = newest_mail(database)
+    assert mail and mail.recipient == "ana@example.org"
+
+
+# ---------------------------------------------------------------- a forgotten password
+
+
+def test_ana_chooses_a_new_password_by_a_link_and_every_session_ends(
+    app: Starlette, ben: TestClient, ana: TestClient, database: Database, cast: Cast
+) -> None:
+    assert 'href="/password"' in ben.get("/sign-in").text
+    sent = ben.post("/password", data={"email": "Ana@example.org"})
+    link = link_in(newest_mail(database))
+    assert (sent.status_code, sent.headers["location"]) == (303, "/sign-in/sent")
+    assert ana.get("/account").status_code == 200 and "New password" in ben.get(link).text
+    short = ben.post(link, data={"password": "short"})
+    assert (
+        short.status_code == 422
+        and "at least 10" in short.text
+        and "short" not in short.text.split("<form")[1]
+    )
+    assert ana.get("/account").status_code == 200, "a fault has changed nothing"
+    assert (
+        ben.post(link, data={"password": "correct horse battery"}).headers["location"].startswith("/account")
+    )
+    assert ben.get("/account").status_code == 200 and ana.get("/account").status_code == 303
+    assert ben.post(link, data={"password": "another password"}).status_code == 410
+    other = browser(app)
+    right = other.post("/sign-in", data={"email": "ana@example.org", "password": "correct horse battery"})
+    assert right.headers["location"] == "/organize"
+
+
+def test_a_reset_says_the_same_for_an_address_that_nobody_has(
+    ben: TestClient, database: Database, cast: Cast
+) -> None:
+    answer = ben.post("/password", data={"email": "x@example.org"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in/sent")
+    ben.post("/password", data={"email": "ana@example.org", "website": "x"})
+    assert newest_mail(database) is None
+    bad = ben.post("/password", data={"email": "ana at example"})
+    assert bad.status_code == 422 and 'value="ana at example"' in bad.text and 'href="#email"' in bad.text
+
+
+def test_an_address_with_a_domain_that_cannot_be_is_a_fault_of_the_form(ben: TestClient, cast: Cast) -> None:
+    answer = ben.post("/sign-in", data={"email": "ana@exa_mple.org"})
+    assert answer.status_code == 422 and 'value="ana@exa_mple.org"' in answer.text
+
+
+# ---------------------------------------------------------------- the account
+
+
+def test_the_old_address_hears_of_the_new_one(ana: TestClient, database: Database, cast: Cast) -> None:
+    ana.post("/account/email", data={"email": "ana@new.example"})
+    ana.post(link_in(newest_mail(database)))
+    told = newest_mail(database)
+    assert told and told.recipient == "ana@example.org" and "ana@new.example" in told.body
+
+
+def test_what_was_mailed_to_the_old_address_opens_nothing_once_there_is_a_new_one(
+    app: Starlette, ana: TestClient, database: Database, cast: Cast
+) -> None:
+    ana.post("/account/email", data={"email": "ana@new.example"})
+    moving = link_in(newest_mail(database))
+    old = {purpose: link_for(database, cast.ana, purpose) for purpose in Purpose}
+    assert ana.post(moving).status_code == 303
+    for purpose in set(Purpose) - {Purpose.SUGGESTION, Purpose.CONFIRMATION}:
+        stranger = browser(app)
+        answer = stranger.post(old[purpose], data={"password": "correct horse battery"})
+        assert answer.status_code == 410 and stranger.get("/account").status_code == 303, purpose
+    with database.reading() as session:
+        left = {link.purpose for link in session.exec(select(OneTimeLink)).all() if link.used_at is None}
+    assert left == {Purpose.SUGGESTION, Purpose.CONFIRMATION}, "these sign nobody in"
+
+
+def test_the_account_says_beside_the_password_what_goes_on(ana: TestClient, cast: Cast) -> None:
+    form = re.search(r'action="/account/password".*?</form>', ana.get("/account").text, re.DOTALL)
+    assert form and "Passkeys and tokens go on working" in form[0]
+
+
+def test_an_address_that_somebody_took_meanwhile_is_a_conflict(
+    ana: TestClient, database: Database, cast: Cast
+) -> None:
+    ana.post("/account/email", data={"email": "ana@new.example"})
+    link = link_in(newest_mail(database))
+    with database.writing() as session:
+        sign_in.find_or_add(session, "ana@new.example", datetime.now(UTC))
+    answer = ana.post(link)
+    assert answer.status_code == 409 and "Somebody else uses this address" in answer.text
+
+
+def test_ana_signs_out_one_other_device_and_not_cys(
+    app: Starlette, ana: TestClient, cy: TestClient, database: Database, cast: Cast
+) -> None:
+    phone, tablet = (signed_in(app, database, cast.ana) for _ in range(2))
+    page = ana.get("/account").text
+    first, second = re.findall(r'action="(/account/sessions/\w+/removal)"', page)
+    assert sign_in.token_hash(phone.cookies["session"]) not in page
+    assert cy.post(first).status_code == 404
+    assert ana.post(second).headers["location"] == "/account?done=session"
+    assert sorted(one.get("/account").status_code for one in (ana, phone, tablet)) == [200, 200, 303]
+    assert ana.post("/account/sessions").status_code == 303
+    assert [one.get("/account").status_code for one in (ana, phone, tablet, cy)] == [200, 303, 303, 200]
+
+
+def test_devices_are_called_by_browser_and_system(
+    app: Starlette, ana: TestClient, database: Database, cast: Cast
+) -> None:
+    for agent, said in (
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1 Version/18.5 Safari/604",
+            "Safari on iPhone",
+        ),
+        (
+            "Mozilla/5.0 (Windows NT 10.0; Win64) AppleWebKit/537 Chrome/138 Safari/537 Edg/138",
+            "Edge on Windows",
+        ),
+        ("Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "Firefox on Android"),
+        ("w3m/0.5.3 <b>", "w3m/0.5.3 &lt;b&gt;"),
+    ):
+        client = browser(app)
+        client.post(link_for(database, cast.ana, Purpose.SIGN_IN), headers={"User-Agent": agent})
+        assert said in client.get("/account").text, said
+
+
+def test_ana_makes_a_token_that_is_shown_once(ana: TestClient, cy: TestClient, cast: Cast) -> None:
+    made = ana.post("/account/tokens", data={"token_name": "My script"})
+    found = re.search(r'value="(bl_[\w-]+)"', made.text)
+    assert made.status_code == 200 and found and made.headers["cache-control"] == "no-store"
+    page = ana.get("/account").text
+    assert "My script" in page and found[1] not in page and "bl_" not in page
+    again = ana.post("/account/tokens", data={"token_name": "My script"})
+    assert (
+        again.status_code == 422
+        and "of this name already" in again.text
+        and 'href="#token_name"' in again.text
+    )
+    assert ana.post("/account/tokens", data={"token_name": " "}).status_code == 422
+    removal = re.search(r'action="(/account/tokens/\d+/removal)"', page)
+    assert removal and cy.post(removal[1]).status_code == 404
+    assert ana.post(removal[1]).status_code == 303 and "My script" not in ana.get("/account").text
+    assert ana.post("/account/tokens/99999999999/removal").status_code == 404
+
+
+def test_ana_sees_her_roles_and_leaves_a_branch(ana: TestClient, cy: TestClient, cast: Cast) -> None:
+    page = ana.get("/account").text
+    assert "Alder Club" in page and "Organizer" in page and "Club Abedul" not in page
+    assert cy.post("/account/branches/alder/removal").status_code == 404
+    assert ana.post("/account/branches/alder/removal").status_code == 303
+    assert ana.get("/organize").status_code == 404
+    assert "You have no role" in ana.get("/account").text
+    assert ana.post("/account/branches/alder/removal").status_code == 404
+
+
+def test_the_last_admin_cannot_delete_the_account(dee: TestClient, database: Database, cast: Cast) -> None:
+    answer = dee.post("/account/removal", data={"confirm": "yes"})
+    assert answer.status_code == 422 and "last admin" in answer.text
+    with database.writing() as session:
+        permissions.invite(session, session.get_one(Person, cast.ana.id), None, Role.ADMIN)
+    assert dee.post("/account/removal", data={"confirm": "yes"}).status_code == 303
+
+
+def test_mails_go_on_in_the_language_of_the_last_sign_in(
+    ben: TestClient, database: Database, cast: Cast
+) -> None:
+    ben.post("/es" + link_for(database, cast.ana, Purpose.SIGN_IN))
+    with database.reading() as session:
+        assert session.get_one(Person, cast.ana.id).language == "es"

@@ -52,5 +52,9 @@ for (const line of document.querySelectorAll("[data-position]")) {
   line.hidden = false;
 }
 
+// A page that waits for the worker looks again by itself.
+const again = document.querySelector("[data-again]");
+if (again) setTimeout(() => location.reload(), again.dataset.again * 1000);
+
 // The list of faults is read first, wherever the browser scrolled to.
 document.querySelector("[data-focus]")?.focus();

@@ -196,4 +196,9 @@ class MovingMap {
   }
 }
 
-for (const figure of document.querySelectorAll("[data-map]")) new MovingMap(figure);
+/** Maps that are there, or that came later. */
+export function move(within) {
+  for (const figure of within.querySelectorAll("[data-map]")) new MovingMap(figure);
+}
+
+move(document);

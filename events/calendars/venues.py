@@ -1,0 +1,45 @@
+"""Places where a branch has met before, so that nobody types an address twice."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlmodel import Session, col
+
+from ..branches.models import Branch
+from ..places.geo import Point
+from .models import Event, State
+
+MOST = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """`point` None: nobody said where it is, so it counts as near the branch."""
+
+    name: str
+    address: str
+    point: Point | None
+
+
+def known_to(session: Session, branches: sa.Select[tuple[int]]) -> list[Venue]:
+    """Named places of events of these branches, those used last first, each name once."""
+    named = (col(Event.venue_name), col(Event.venue_address))
+    at = (col(Event.latitude), col(Event.longitude))
+    own = sa.or_(
+        col(Event.latitude) != col(Branch.latitude),
+        col(Event.longitude) != col(Branch.longitude),
+        col(Branch.latitude).is_(None),
+    )
+    known = col(Event.state) != State.SUBMITTED  # what strangers suggest is not known yet
+    query = (
+        sa.select(*named, *(sa.case((own, column)) for column in at))
+        .join(Branch, col(Branch.id) == col(Event.branch_id))
+        .where(col(Event.branch_id).in_(branches), col(Event.deleted_at).is_(None), named[0] != "", known)
+        .order_by(col(Event.modified_at).desc(), col(Event.id).desc())
+        .limit(20 * MOST)
+    )
+    found: dict[str, Venue] = {}
+    for name, address, latitude, longitude in session.connection().execute(query):
+        point = Point(latitude, longitude) if latitude is not None and longitude is not None else None
+        found.setdefault(name.casefold(), Venue(name, address, point))
+    return list(found.values())[:MOST]
