@@ -65,5 +65,6 @@ def engines_pair(request: pytest.FixtureRequest, engines: Engines) -> Iterator[t
     """Two empty databases of the same engine."""
     here, there = (Database(engines.fresh_url(request.param), size=2) for _ in range(2))
     yield here, there
-    here.dispose()
-    there.dispose()
+    for database in (here, there):
+        database.dispose()
+        engines.give_back(database.url)

@@ -1,4 +1,4 @@
-"""Ben registers at phone width, without scripts; the branch's admin accepts; Ben reaches his desk."""
+"""Ben registers at phone width, without scripts; the branch's admin accepts; his first series is approved."""
 
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes, policy
@@ -13,7 +13,8 @@ from events.people.models import Role
 from events.worker import Worker
 from tests.conftest import Cast
 from tests.stories.conftest import Site, Watched
-from tests.stories.test_main_job import enter
+from tests.stories.test_main_job import enter, fetched
+from tests.stories.test_posting import next_tuesday
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -41,7 +42,7 @@ def fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_ben_registers_and_posts_for_alder_once_its_admin_has_accepted(
+def test_ben_registers_is_accepted_and_his_first_series_is_published(
     window: Watched, plain_window: Watched, site: Site, database: Database, cast: Cast
 ) -> None:
     page = plain_window.visit("/sign-in")
@@ -82,3 +83,17 @@ def test_ben_registers_and_posts_for_alder_once_its_admin_has_accepted(
     plain_window.visit(path_in(accepted, site))
     expect(page.get_by_role("heading", name="Organize")).to_be_visible()
     expect(page.get_by_role("link", name="Alder Club").first).to_be_visible()
+
+    page.get_by_role("link", name="Post an event").first.click()
+    page.get_by_label("Title").fill("Bike night")
+    page.get_by_label("Day", exact=True).fill(f"{next_tuesday()}")
+    page.get_by_label("Begins at").fill("19:00")
+    page.get_by_label("Ends at").fill("21:00")
+    page.get_by_label("By the week", exact=True).check()
+    page.get_by_role("button", name="Send it for approval").click()
+    expect(page.get_by_text("It waits for the approval of another organizer")).to_be_visible()
+    window.visit("/organize/queue")
+    expect(hers.get_by_role("article")).to_contain_text("Every Tuesday")
+    hers.get_by_role("button", name="Publish it").click()
+    [series] = fetched(f"{site.address}/branches/alder.ics").walk("VEVENT")
+    assert str(series["SUMMARY"]) == "Bike night" and series["RRULE"]["FREQ"] == ["WEEKLY"]

@@ -54,7 +54,7 @@ def database(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Datab
     database = Database(engines.fresh_url(request.param), size=4)
     yield database
     database.dispose()
-    engines.drop(database.url)
+    engines.give_back(database.url)
 
 
 @pytest.fixture(autouse=True)
