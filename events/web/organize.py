@@ -23,7 +23,7 @@ from .state import language_of
 from .templating import render
 from .words import rule_in_words
 
-BRANCHES_SHOWN = 20
+BRANCHES_SHOWN = 8
 SHOWN = {Kind.DRAFTS: 5, Kind.COMING: 15, Kind.SERIES: 15}  # before there is a page of their own
 
 TITLES = {

@@ -96,4 +96,4 @@ def test_ben_registers_is_accepted_and_his_first_series_is_published(
     expect(hers.get_by_role("article")).to_contain_text("Every Tuesday")
     hers.get_by_role("button", name="Publish it").click()
     [series] = fetched(f"{site.address}/branches/alder.ics").walk("VEVENT")
-    assert str(series["SUMMARY"]) == "Bike night" and series["RRULE"]["FREQ"] == ["WEEKLY"]
+    assert str(series["SUMMARY"]) == "Bike night" and "FREQ=WEEKLY" in str(series.to_ical())
