@@ -162,7 +162,9 @@ ALONE: Sequence[tuple[Kind, Test]] = (
         Kind(
             "confirmed",
             say("Not confirmed for a year"),
-            say("Ask the branch whether everything still holds, and press “It is all still right” on its page."),
+            say(
+                "Ask the branch whether everything still holds, and press “It is all still right” on its page."
+            ),
         ),
         unconfirmed,
     ),
