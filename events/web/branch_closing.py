@@ -102,8 +102,10 @@ def _day(branch: Branch, form: Form, faults: dict[str, Message]) -> date | None:
     try:
         day = known_day(text)
     except ValueError:
-        faults["day"] = say(
-            "“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40]
+        faults["day"] = (
+            say("“%(text)s” is not a date. Please write it as year-month-day: 2026-12-31.", text=text[:40])
+            if text
+            else say("Please say on which day.")
         )
         return None
     if day > _today(branch):
@@ -169,6 +171,8 @@ def merger_page(
     branch, found = branch_at(request, session), dict(faults)
     typed = query(request) if form is EMPTY else form
     into = _other(request, session, branch, typed, "into", found)
+    if into is None and "into" in typed:
+        found.setdefault("into", say("Please fill this in."))
     return render(
         request,
         "organize/branch_merger.html",

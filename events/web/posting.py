@@ -173,11 +173,15 @@ def read(
 
     `was`: how the form was filled in, and `stored`: from what, where that is not the event as a whole.
     """
-    owner = _owner(request, session, form)
+    faults: dict[str, Message] = {}
+    try:
+        owner = _owner(request, session, form)
+    except InvalidForm as error:  # what else is wrong is said with it
+        faults |= error.faults
+        [owner] = permissions.branches(session, person_of(request), 1)
     was = was or (form_of(session, event) if event else EMPTY)
     stored = stored or (_draft_of(session, event) if event else None)
     form = venues.completed(form, venues.known(request, session))
-    faults: dict[str, Message] = {}
     place, hosts = Found(), [owner]
     try:
         place = venues.found(request, session, form, owner, was)
@@ -215,7 +219,10 @@ def _owner(request: Request, session: Session, form: Form) -> Branch:
 
 def _wanted(request: Request, session: Session, form: Form, event: Event | None) -> str:
     """The state that the event will be in: what people without approval of their own publish has to wait for it."""
-    owner = _owner(request, session, form)
+    try:
+        owner = _owner(request, session, form)
+    except InvalidForm:  # which `read` says, with what else is wrong
+        return State.DRAFT
     trusted = permissions.is_trusted(session, person_of(request), owner)
     if event is not None and event.state not in (State.DRAFT, State.SUBMITTED):
         if not trusted:  # it would be published at that branch without anybody's approval

@@ -314,6 +314,17 @@ def test_where_there_are_too_many_branches_to_choose_from_ones_name_is_typed(
     assert nowhere.status_code == 422 and 'href="#branch"' in nowhere.text
 
 
+def test_who_has_several_branches_chooses_one_and_hears_of_all_other_faults_with_it(
+    ana: TestClient, database: Database, cast: Cast, cedar: None
+) -> None:
+    with database.writing() as session:
+        permissions.invite(session, cast.ana, cast.birch, Role.ORGANIZER)
+    assert '<option value="" selected>' in ana.get("/organize/events/new").text
+    answer = ana.post("/organize/events/new", data={**TUESDAY, "branch": "", "title": ""})
+    assert answer.status_code == 422
+    assert 'href="#branch"' in answer.text and 'href="#title"' in answer.text
+
+
 def test_drafts_of_two_who_edit_at_once_conflict_too(ana: TestClient, dee: TestClient, cast: Cast) -> None:
     number = posted(ana, keep="draft")
     both = {**TUESDAY, "revision": edition(ana, number), "keep": "draft"}
