@@ -8,6 +8,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,6 +49,22 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     if not isinstance(table, sa.Table):
         raise TypeError(f"{model.__name__} is not a table")
     return table
+
+
+def due(table: sa.Table, now: datetime, *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[Any]]:
+    """The ids of work whose `run_at` has come and that nobody has a lease of, what waited longest first."""
+    free = sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now)
+    return (
+        sa.select(table.c.id)
+        .where(*conditions, table.c.run_at <= now, free)
+        .order_by(table.c.run_at, table.c.id)
+    )
+
+
+def lease(table: sa.Table, found: sa.Select[tuple[Any]], until: datetime, most: int = 1) -> sa.Update:
+    """Claims what was `due`, in one statement: of several workers one has it."""
+    claimed = found.limit(most).with_for_update(skip_locked=True)
+    return sa.update(table).where(table.c.id.in_(claimed)).values(leased_until=until)
 
 
 class Database:

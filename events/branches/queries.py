@@ -202,6 +202,14 @@ class Whereabouts:
             self._until = now + WHEREABOUTS_KEPT
 
 
+def below(start: sa.Select[tuple[int]]) -> sa.Select[tuple[int]]:
+    """The ids of the branches that `start` selects (as `id`) and of everything below them in the tree."""
+    table = table_of(Branch)
+    top = start.cte(recursive=True)
+    whole = top.union(sa.select(table.c.id).join(top, table.c.parent_id == top.c.id))
+    return sa.select(whole.c.id)
+
+
 def children(session: Session, branch: Branch) -> Sequence[Branch]:
     query = select(Branch).where(col(Branch.parent_id) == branch.id, col(Branch.status).in_(FOUND))
     return session.exec(query.order_by(col(Branch.name), col(Branch.id))).all()

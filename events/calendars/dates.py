@@ -182,15 +182,14 @@ def copy(
 
     The same event again for the same key. Conflict as in `following`.
     """
-    values = store.said_of(tell(session, event))
-    plain = values | {"state": State.DRAFT, "reason": "", "exdates": (), "overrides": ()}
+    told = tell(session, event)
+    plain = store.said_of(told) | {"state": State.DRAFT, "reason": "", "exdates": (), "overrides": ()}
     try:
         draft = _on_a_next_date(EventDraft.model_validate(plain), now)
     except ValidationError as error:
         raise _unsound(error) from error
-    hosts = tell(session, event).hosts
     made, _ = changes.post(
-        session, draft, hosts, person, publishing, now, key=key, action="copied", like=event
+        session, draft, told.hosts, person, publishing, now, key=key, action="copied", like=event
     )
     return made
 

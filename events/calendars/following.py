@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session, col
 
 from ..branches.models import Branch
-from ..db import Database, table_of
+from ..db import Database, due, lease, table_of
 from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
 from ..sandbox import Crashed, packed
@@ -80,19 +80,14 @@ class _Said:
 
 def is_due(session: Session, now: datetime) -> bool:
     """Whether there is anything to claim: a look that takes no lock."""
-    return session.connection().execute(_due(now).limit(1)).first() is not None
+    return session.connection().execute(due(table_of(CalendarSource), now).limit(1)).first() is not None
 
 
 def claim(session: Session, now: datetime) -> Work | None:
     """Leases the source that has waited longest, by one conditional UPDATE."""
     table = table_of(CalendarSource)
-    lease = (
-        sa.update(table)
-        .where(table.c.id.in_(_due(now).limit(1).with_for_update(skip_locked=True)))
-        .values(leased_until=now + LEASE)
-        .returning(table.c.id)
-    )
-    number = session.connection().execute(lease).scalar()
+    claimed = lease(table, due(table, now), now + LEASE).returning(table.c.id)
+    number = session.connection().execute(claimed).scalar()
     if number is None:
         return None
     source = session.get_one(CalendarSource, number)
@@ -112,15 +107,6 @@ def claim(session: Session, now: datetime) -> Work | None:
         last_modified=source.last_modified if unchanged else "",
         checksum=source.checksum if unchanged else "",
         was_active=bool(source.checksum),
-    )
-
-
-def _due(now: datetime) -> sa.Select[tuple[int]]:
-    table = table_of(CalendarSource)
-    return (
-        sa.select(table.c.id)
-        .where(table.c.run_at <= now, sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now))
-        .order_by(table.c.run_at, table.c.id)
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from .. import pictures
-from ..db import Database, table_of
+from ..db import Database, due, lease, table_of
 from ..errors import BranchlineError, NotFound
 from ..people.history import Version
 from ..pictures import Prepared
@@ -77,29 +77,15 @@ def put_on(
 
 def is_due(session: Session, now: datetime) -> bool:
     """Whether there is anything to claim: a look that takes no lock."""
-    return session.connection().execute(_due(now).limit(1)).first() is not None
+    return session.connection().execute(due(table_of(Picture), now).limit(1)).first() is not None
 
 
 def claim(session: Session, now: datetime) -> Work | None:
     """Leases the picture that has waited longest, by one conditional UPDATE."""
     table = table_of(Picture)
-    lease = (
-        sa.update(table)
-        .where(table.c.id.in_(_due(now).limit(1).with_for_update(skip_locked=True)))
-        .values(leased_until=now + LEASE)
-        .returning(table.c.id, table.c.original)
-    )
-    row = session.connection().execute(lease).first()
+    claimed = lease(table, due(table, now), now + LEASE).returning(table.c.id, table.c.original)
+    row = session.connection().execute(claimed).first()
     return Work(row.id, row.original or b"") if row else None
-
-
-def _due(now: datetime) -> sa.Select[tuple[str]]:
-    table = table_of(Picture)
-    return (
-        sa.select(table.c.id)
-        .where(table.c.run_at <= now, sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now))
-        .order_by(table.c.run_at, table.c.id)
-    )
 
 
 def work_on(

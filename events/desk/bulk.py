@@ -8,6 +8,7 @@ from itertools import groupby
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
+from ..branches import queries
 from ..branches.models import Branch
 from ..calendars import changes, dates
 from ..calendars.content import Publishing
@@ -67,7 +68,9 @@ def planned(
     """
     event, occurrence, table = table_of(Event).c, table_of(Occurrence).c, table_of(Branch).c
     since, until = days.bounds
-    of_branches = _below(branch) if below else sa.select(table.id).where(table.id == branch.id)
+    of_branches = sa.select(table.id).where(table.id == branch.id)
+    if below:
+        of_branches = queries.below(of_branches)
     query = (
         sa.select(
             occurrence.event_id,
@@ -89,14 +92,6 @@ def planned(
         .limit(MOST + 1)
     )
     return [Planned(*row) for row in session.connection().execute(query)]
-
-
-def _below(branch: Branch) -> sa.Select[tuple[int]]:
-    """The branch and everything below it."""
-    table = table_of(Branch)
-    own = sa.select(table.c.id).where(table.c.id == branch.id).cte("below", recursive=True)
-    whole = own.union(sa.select(table.c.id).join(own, table.c.parent_id == own.c.id))
-    return sa.select(whole.c.id)
 
 
 def cancel(

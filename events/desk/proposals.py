@@ -20,7 +20,7 @@ from ..calendars.models import Event, State
 from ..db import table_of
 from ..errors import Conflict, NotFound, say
 from ..people import history, permissions
-from ..people.models import Membership, Person
+from ..people.models import Person
 from . import answers
 from .models import Proposal, TrustedProposer
 
@@ -101,16 +101,7 @@ def author_id(session: Session, event: Event) -> int | None:
 
 def deciding(person: Person) -> sa.Select[tuple[int]]:
     """A subquery of the branches for which the person decides: by a role that is trusted, there or above."""
-    branch, membership = table_of(Branch).c, table_of(Membership).c
-    if person.is_admin:
-        return sa.select(branch.id)
-    own = (
-        sa.select(membership.branch_id.label("id"))
-        .where(membership.person_id == person.id, membership.trusted)
-        .cte("deciding", recursive=True)
-    )
-    below = own.union(sa.select(branch.id).join(own, branch.parent_id == own.c.id))
-    return sa.select(below.c.id)
+    return permissions.branch_ids(person, trusted=True)
 
 
 # ---------------------------------------------------------------- what waits

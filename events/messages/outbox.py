@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from ..db import table_of
+from ..db import due, lease, table_of
 from ..mail import Mail
 from .models import ContactMessage, OutgoingMail
 
@@ -48,28 +48,14 @@ def is_due(session: Session, now: datetime) -> bool:
 def claim(session: Session, now: datetime, most: int = 5) -> Sequence[OutgoingMail]:
     """Leases the mails that are due, by one conditional UPDATE: no other worker has them during LEASE."""
     table = table_of(OutgoingMail)
-    lease = (
-        sa.update(table)
-        .where(table.c.id.in_(_due(now).limit(most).with_for_update(skip_locked=True)))
-        .values(leased_until=now + LEASE, attempts=table.c.attempts + 1)
-        .returning(table.c.id)
-    )
-    ids = session.connection().execute(lease).scalars().all()
+    claimed = lease(table, _due(now), now + LEASE, most).values(attempts=table.c.attempts + 1)
+    ids = session.connection().execute(claimed.returning(table.c.id)).scalars().all()
     return session.exec(select(OutgoingMail).where(col(OutgoingMail.id).in_(ids)).order_by("id")).all()
 
 
 def _due(now: datetime) -> sa.Select[tuple[int]]:
     table = table_of(OutgoingMail)
-    return (
-        sa.select(table.c.id)
-        .where(
-            table.c.sent_at.is_(None),
-            table.c.failed_at.is_(None),
-            table.c.run_at <= now,
-            sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now),
-        )
-        .order_by(table.c.run_at, table.c.id)
-    )
+    return due(table, now, table.c.sent_at.is_(None), table.c.failed_at.is_(None))
 
 
 def as_mail(row: OutgoingMail) -> Mail:

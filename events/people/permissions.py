@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
+from ..branches.queries import below as branches_below
 from ..db import table_of
 from ..errors import NotFound
 from .models import Membership, Person, Role
@@ -30,19 +31,16 @@ def invite(
     session.add(membership)
 
 
-def branch_ids(person: Person, least: Role = Role.ORGANIZER) -> sa.Select[tuple[int]]:
-    """A subquery of the branches where the person has at least this role, through the tree."""
-    table = table_of(Branch)
+def branch_ids(
+    person: Person, least: Role = Role.ORGANIZER, *, trusted: bool = False
+) -> sa.Select[tuple[int]]:
+    """A subquery of the branches where the person has at least this role (one that is trusted), through the tree."""
     if person.is_admin:
-        return sa.select(table.c.id)
+        return sa.select(table_of(Branch).c.id)
+    table = table_of(Membership).c
     enough = [role for role, rank in RANK.items() if rank >= RANK[least]]
-    own = (
-        sa.select(table_of(Membership).c.branch_id.label("id"))
-        .where(table_of(Membership).c.person_id == person.id, table_of(Membership).c.role.in_(enough))
-        .cte("mine", recursive=True)
-    )
-    below = own.union(sa.select(table.c.id).join(own, table.c.parent_id == own.c.id))
-    return sa.select(below.c.id)
+    own = sa.select(table.branch_id.label("id")).where(table.person_id == person.id, table.role.in_(enough))
+    return branches_below(own.where(table.trusted) if trusted else own)
 
 
 def branches(session: Session, person: Person, most: int | None = None) -> Sequence[Branch]:

@@ -94,7 +94,6 @@ def preview(request: Request, session: Session, form: Form) -> Response:
 
 def change(request: Request, session: Session, form: Form) -> Response:
     date = date_at(request, session)
-    changes.hold(session, date.event)
     edition = posting.edition(session, date.event)
     if form.get("revision", edition) != edition:
         return _conflict(request, session, date, form)
@@ -251,7 +250,6 @@ def change_following(request: Request, session: Session, form: Form) -> Response
     if (made := changes.posted_with(session, key)) is not None:  # sent twice
         return see_other(request, f"/organize/events/{made.id}", done="saved")
     date, person = _splittable(request, session), person_of(request)
-    changes.hold(session, date.event)
     if form["revision"] != posting.edition(session, date.event):
         return _conflict_of_following(request, session, date, form)
     written = _read(request, session, form, date)

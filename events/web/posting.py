@@ -70,7 +70,7 @@ def preview(request: Request, session: Session, form: Form) -> Response:
 
 def add(request: Request, session: Session, form: Form) -> Response:
     """Once, however often the form is sent."""
-    written = read(request, session, form, state=_wanted(request, session, form, None))
+    written = read(request, session, form, state=None)
     person, moment = person_of(request), now()
     event, is_new = changes.post(
         session,
@@ -100,7 +100,7 @@ def event_page(
 def preview_change(request: Request, session: Session, form: Form) -> Response:
     """What subscribers will see of it, too. Nothing is saved."""
     event = event_to_change(request, session)
-    state = event.state if event.state == State.DRAFT else _wanted(request, session, form, event)
+    state = State.DRAFT if event.state == State.DRAFT else None
     written = read(request, session, form, event, state)
 
     def made() -> Event:
@@ -113,11 +113,10 @@ def preview_change(request: Request, session: Session, form: Form) -> Response:
 
 def change(request: Request, session: Session, form: Form) -> Response:
     event, person, moment = event_to_change(request, session), person_of(request), now()
-    changes.hold(session, event)
     if form["revision"] != edition(session, event):
         return _conflict(request, session, event, form)
     was_submitted = event.state == State.SUBMITTED
-    written = read(request, session, form, event, _wanted(request, session, form, event))
+    written = read(request, session, form, event, None)
     with changes.recorded(session, event, "changed", person, moment):
         _save(request, session, event, written)
     if was_submitted and event.state == State.PUBLISHED:
@@ -164,14 +163,15 @@ def read(
     session: Session,
     form: Form,
     event: Event | None = None,
-    state: str = State.DRAFT,
+    state: str | None = State.DRAFT,
     *,
     was: Form | None = None,
     stored: EventDraft | None = None,
 ) -> Written:
     """What the form says; everything that is wrong with it at once. Raises InvalidForm.
 
-    `was`: how the form was filled in, and `stored`: from what, where that is not the event as a whole.
+    `state` None: as whoever sends the form wants and may. `was`: how the form was filled in, and `stored`: from
+    what, where that is not the event as a whole.
     """
     faults: dict[str, Message] = {}
     try:
@@ -191,7 +191,11 @@ def read(
         hosts = hosting.hosts_of(session, form, owner, event, language_of(request))
     except InvalidForm as error:
         faults |= error.faults
-    known = {"state": state, "reason": event.cancelled_reason if event else ""}
+    try:
+        state = state or _wanted(request, session, form, event, owner)
+    except InvalidForm as error:
+        faults = error.faults | faults
+    known = {"state": state or State.DRAFT, "reason": event.cancelled_reason if event else ""}
     kept = untouched(form, stored, was) if stored else {}
     typing = Typing(language_of(request), now().date())
     try:
@@ -217,12 +221,8 @@ def _owner(request: Request, session: Session, form: Form) -> Branch:
         return hosting.named(session, form["branch"], language_of(request), "branch", mine)
 
 
-def _wanted(request: Request, session: Session, form: Form, event: Event | None) -> str:
+def _wanted(request: Request, session: Session, form: Form, event: Event | None, owner: Branch) -> str:
     """The state that the event will be in: what people without approval of their own publish has to wait for it."""
-    try:
-        owner = _owner(request, session, form)
-    except InvalidForm:  # which `read` says, with what else is wrong
-        return State.DRAFT
     trusted = permissions.is_trusted(session, person_of(request), owner)
     if event is not None and event.state not in (State.DRAFT, State.SUBMITTED):
         if not trusted:  # it would be published at that branch without anybody's approval
