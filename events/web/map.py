@@ -257,8 +257,8 @@ def _pin(view: View, spot: Spot, place: Pixel | None) -> Markup:
 def _towns(view: View, towns: Towns) -> list[Placed]:
     """The best known first: of those that are seen, and of those that the map can be moved to."""
     ground_width = view.box.ground_width.km
-    seen = {*towns(view.box, TOWNS), *towns(view.box.grown(BEYOND), TOWNS_BEYOND)}
-    found = sorted(seen, key=lambda town: (-town.weight, town.name))
+    seen = [*towns(view.box, TOWNS), *towns(view.box.grown(BEYOND), TOWNS_BEYOND)]
+    found = sorted(dict.fromkeys(seen), key=lambda town: (-town.weight, town.name))
     return [Placed(town, *view.at(town.point), town_km(town.population) / ground_width) for town in found]
 
 
