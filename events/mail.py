@@ -34,7 +34,7 @@ UNFOLDED_NAME = 60
 SIGN_IN_CODES = {530, 534, 535, 538}
 OUR_HEADERS = {
     "from", "to", "reply-to", "subject", "date", "message-id", "auto-submitted",
-    "mime-version", "content-type", "content-transfer-encoding",
+    "list-unsubscribe", "list-unsubscribe-post", "mime-version", "content-type", "content-transfer-encoding",
 }  # fmt: skip
 
 # RFC 5322 3.2.3 `atext` and dots, wherever they stand: some providers gave out names that end in one.
@@ -44,12 +44,17 @@ _DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?
 
 @dataclass(frozen=True, slots=True)
 class Mail:
+    """`html` says what `body` says; `event_file` is iCalendar; `unsubscribe_url` ends what it belongs to (RFC 8058)."""
+
     message_id: str
     recipient: str
     subject: str
     body: str
     reply_to: str
     created_at: datetime
+    html: str = ""
+    event_file: str = ""
+    unsubscribe_url: str = ""
 
 
 class Undeliverable(Exception):
@@ -83,7 +88,16 @@ def composed(mail: Mail, sender: str, organisation: str) -> EmailMessage:
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
+    if mail.unsubscribe_url:
+        message["List-Unsubscribe"] = f"<{one_line(mail.unsubscribe_url)}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     message.set_content(mail.body)
+    if mail.html:
+        message.add_alternative(mail.html, subtype="html")
+    if mail.event_file:
+        message.add_attachment(
+            mail.event_file.encode(), "text", "calendar", filename="event.ics", params={"charset": "utf-8"}
+        )
     _check_headers(message)
     return message
 

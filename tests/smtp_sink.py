@@ -20,6 +20,14 @@ def free_port() -> int:
         return port
 
 
+def plain_text(mail: EmailMessage) -> str:
+    """What a program shows that does not show HTML."""
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text: str = body.get_content()
+    return text.replace("\r\n", "\n")
+
+
 def hang_up(server: SMTP) -> None:
     assert isinstance(server.transport, asyncio.Transport)
     server.transport.abort()
@@ -47,7 +55,7 @@ class Sink:
 
     @property
     def bodies(self) -> list[str]:
-        return [mail.get_content().replace("\r\n", "\n") for mail in self.mails]
+        return [plain_text(mail) for mail in self.mails]
 
     @contextmanager
     def up(self) -> Iterator["Sink"]:

@@ -14,6 +14,7 @@ from events.calendars import imports
 from events.calendars.content import Publishing
 from events.calendars.models import (
     CalendarSource,
+    DateChange,
     Departure,
     Event,
     HostingRefusal,
@@ -28,13 +29,21 @@ from events.language import language
 from events.limits import CONTACT, Limiter
 from events.messages import contact, outbox
 from events.messages.contact import ContactDraft
-from events.messages.models import OutgoingMail
+from events.messages.models import MutedSender, OutgoingMail, RefusedAddress
 from events.migrations import metadata, move, upgrade
+from events.news.models import Headline, HeadlineSource, Notice
 from events.people import permissions, sign_in
 from events.people.history import Version
 from events.people.models import ApiToken, MembershipRequest, Passkey, PasskeyChallenge, Purpose, Role
 from events.places.geo import Point
 from events.places.nearest import nearest
+from events.subscriptions.models import (
+    Newsletter,
+    Subscription,
+    SubscriptionBranch,
+    SubscriptionEvent,
+    SubscriptionTopic,
+)
 from tests.conftest import NOW, Engines, branch
 
 PUBLISHING = Publishing("http://localhost:8000", "Hazel Clubs", ("en", "es"))
@@ -112,6 +121,9 @@ def fill(database: Database) -> None:
             PollCount(branch_id=1, day=NOW.date(), family="Google", revision="ab", polls=3, unchanged=2)
         )
         session.add_all(desk_rows())
+    for rows in (mail_rows(), rows_of_subscriptions()):
+        with database.writing() as session:
+            session.add_all(rows)
 
 
 def desk_rows() -> list[Row]:
@@ -128,6 +140,44 @@ def desk_rows() -> list[Row]:
         TrustedProposer(branch_id=1, email="ben@example.org", created_at=NOW),
         Report(key="k", branch_id=1, event_id=1, kind="closed", created_at=NOW),
         BranchSheet(id="gh", person_id=1, name="branches.csv", body=b"\xef\xbb\xbf", created_at=NOW),
+    ]
+
+
+def mail_rows() -> list[Row]:
+    return [
+        MutedSender(branch_id=1, email="spam@example.org", created_at=NOW),
+        RefusedAddress(address="gone@example.org", refused_at=NOW, reason="550 ¿Quién?"),
+        DateChange(event_id=1, before=[{"title": "¿Sí?"}], created_at=NOW, run_at=NOW),
+        Notice(
+            slug="neu",
+            branch_id=1,
+            topic_id=1,
+            title="¡Nuevo!",
+            shown_from=NOW.date(),
+            created_at=NOW,
+            modified_at=NOW,
+        ),
+        HeadlineSource(url="https://example.org/feed", error={"text": "¿Sí?"}, created_at=NOW, run_at=NOW),
+        Subscription(
+            email="ben@example.org", nonce="n", pending={"place": "Ávila"}, asked_at=NOW, created_at=NOW
+        ),
+    ]
+
+
+def rows_of_subscriptions() -> list[Row]:
+    return [
+        Headline(
+            source_id=1,
+            entry_id="1",
+            title="¿Sí?",
+            url="https://example.org/1",
+            published_at=NOW,
+            seen_at=NOW,
+        ),
+        SubscriptionBranch(subscription_id=1, branch_id=1),
+        SubscriptionTopic(subscription_id=1, topic_id=1),
+        SubscriptionEvent(subscription_id=1, event_id=1),
+        Newsletter(notice_id=1, person_id=1, started_at=NOW, run_at=NOW),
     ]
 
 

@@ -23,8 +23,8 @@ CELLAR = 0
 FLOORS = {
     **dict.fromkeys(
         (
-            *("config", "db", "drafts", "errors", "fetching", "language", "limits", "mail", "markdown"),
-            *("pictures", "sandbox"),
+            *("config", "db", "drafts", "errors", "fetching", "language", "letters", "limits", "mail"),
+            *("markdown", "pictures", "sandbox"),
         ),
         CELLAR,
     ),
@@ -34,13 +34,15 @@ FLOORS = {
     "calendars": 4,
     "messages": 4,
     "desk": 5,
-    "migrations": 6,
-    "web": 7,
-    "worker": 7,
-    "app": 8,
-    "server": 9,
-    "commands": 10,
-    "__main__": 11,
+    "news": 5,
+    "subscriptions": 6,
+    "migrations": 7,
+    "web": 8,
+    "worker": 8,
+    "app": 9,
+    "server": 10,
+    "commands": 11,
+    "__main__": 12,
 }
 
 

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from ..db import table_of
-from ..errors import Gone, NotFound, no_such_page, say
+from ..errors import NotFound, no_such_page, say
 from ..places.geo import Distance, Point, geodesic
 from ..places.nearest import nearest, within
 from .models import Branch, FormerSlug, LocationType, Status
@@ -222,18 +222,6 @@ def successor(session: Session, branch: Branch) -> Branch | None:
         seen.add(branch.successor_id)
         branch = session.get_one(Branch, branch.successor_id)
     return branch if len(seen) > 1 else None
-
-
-def contact_address(session: Session, branch: Branch) -> str:
-    """Where a message to the branch goes: its own address, else the nearest up the tree. Gone without any."""
-    seen: set[int | None] = set()
-    current: Branch | None = branch
-    while current is not None and current.id not in seen:
-        if current.email:
-            return current.email
-        seen.add(current.id)
-        current = session.get(Branch, current.parent_id) if current.parent_id else None
-    raise Gone(say("This branch has no address that we could write to yet."))
 
 
 def everywhere(session: Session, conditions: Sequence[sa.ColumnElement[bool]] = ()) -> Sequence[Branch]:

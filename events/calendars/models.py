@@ -82,7 +82,9 @@ class Picture(Row, table=True):
     """An uploaded picture. What was sent is decoded by the worker and forgotten; what is shown is ours."""
 
     id: str = Field(primary_key=True)  # random: it is the address, too
-    branch_id: int = Field(foreign_key="branch.id", index=True)
+    branch_id: int | None = Field(
+        default=None, foreign_key="branch.id", index=True
+    )  # None: the organisation's
     state: str = PictureState.NEW
     original: bytes | None = None
     large: bytes | None = None  # JPEG
@@ -152,7 +154,8 @@ class Event(Row, Located, table=True):
 
     revision: int = 0
     created_at: datetime
-    modified_at: datetime
+    published_at: datetime | None = Field(default=None, index=True)  # first of all
+    modified_at: datetime = Field(index=True)
     begins_at: datetime = Field(index=True)  # UTC, of the first occurrence
     ends_at: datetime | None = Field(default=None, index=True)  # UTC, of the last; None: goes on
     known_until: datetime | None = Field(
@@ -271,6 +274,7 @@ class Occurrence(Row, table=True):
     ends_at: datetime = Field(index=True)  # UTC
     cancelled: bool = False
     title: str  # the override's where it has one
+    place: str = NO_TEXT  # in one line, with the link to take part
 
 
 class Rendered(Row, table=True):
@@ -296,6 +300,22 @@ class Departure(Row, table=True):
     all_day: bool
     start: NaiveDatetime
     left_at: datetime
+
+
+class DateChange(Row, table=True):
+    """Dates of an event that people knew and that are not the same any more; the worker tells those who follow it.
+
+    `before` has what was said of each (see `horizon.told_before`). A change that is taken back before `run_at`, when
+    the worker looks, is told to nobody.
+    """
+
+    __tablename__ = "date_change"
+
+    event_id: int = Field(primary_key=True, foreign_key="event.id", ondelete="CASCADE")
+    before: list[dict[str, Any]] = Field(sa_column=Column(JSON, nullable=False))
+    created_at: datetime
+    run_at: datetime = Field(index=True)
+    leased_until: datetime | None = None
 
 
 class CalendarRevision(Row, table=True):

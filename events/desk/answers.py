@@ -45,6 +45,8 @@ def answer(session: Session, proposal: Proposal, event: Event, publishing: Publi
         body="\n\n".join(
             map(spoken.say, _sentences(proposal, event, branch, publishing.page_of(event, spoken)))
         ),
+        kind="answer",
+        locale=spoken.code,
     )
 
 

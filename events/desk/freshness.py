@@ -214,8 +214,7 @@ def _mail_question(
         return _address(publishing, spoken, f"/sign-in/{token}")
 
     listed = [f"- {_question(one, spoken)}\n  {address([one])}" for one in series[:MOST_LISTED]]
-    if len(series) > MOST_LISTED:
-        more = len(series) - MOST_LISTED
+    if (more := len(series) - MOST_LISTED) > 0:
         listed.append(spoken.ngettext("- and %(num)d more", "- and %(num)d more", more) % {"num": more})
     parts = [
         spoken.say(_INTRODUCTION),
@@ -225,7 +224,8 @@ def _mail_question(
         spoken.say(_WHAT_FOLLOWS),
     ]
     subject = spoken.say(say("%(name)s: does it still take place?", name=publishing.organisation))
-    outbox.put(session, now, recipient=person.email, subject=subject, body="\n\n".join(parts))
+    body = "\n\n".join(parts)
+    outbox.put(session, now, recipient=person.email, subject=subject, body=body, locale=spoken.code)
 
 
 _INTRODUCTION = say(
@@ -319,9 +319,9 @@ def _mail_end(
         f"- {in_words(one, spoken)}\n  {_address(publishing, spoken, f'/organize/events/{one.event.id}')}"
         for one in series
     ]
-    subject = say("%(name)s: ended, because nobody confirmed it", name=publishing.organisation)
-    parts = (spoken.say(_HAS_ENDED), "\n".join(lines), spoken.say(_COMES_BACK))
-    outbox.put(session, now, recipient=person.email, subject=spoken.say(subject), body="\n\n".join(parts))
+    subject = spoken.say(say("%(name)s: ended, because nobody confirmed it", name=publishing.organisation))
+    body = "\n\n".join((spoken.say(_HAS_ENDED), "\n".join(lines), spoken.say(_COMES_BACK)))
+    outbox.put(session, now, recipient=person.email, subject=subject, body=body, locale=spoken.code)
 
 
 _HAS_ENDED = say(

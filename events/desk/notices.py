@@ -185,6 +185,7 @@ def _tell(session: Session, person_id: int, publishing: Publishing, now: datetim
         recipient=person.email,
         subject=spoken.say(Message(subject.text, {"name": publishing.organisation})),
         body=_body(session, spoken, new, len(things), publishing),
+        locale=spoken.code,
     )
     return 1
 

@@ -7,14 +7,15 @@ from pydantic import Field
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
-from ..branches import queries as branches
 from ..branches.models import Branch
 from ..db import table_of
 from ..drafts import Draft, Email, LongText, ShortText
-from ..errors import Message, say
+from ..errors import Gone, Message, say
 from ..language import Language
+from ..letters import Letter, Paragraph, Quote
+from . import outbox
 from .models import ContactMessage
-from .outbox import put
+from .refusals import destination
 
 About = Literal["question", "join", "start", "visit", "press"]
 
@@ -39,42 +40,67 @@ class ContactDraft(Draft):
 def send(
     session: Session, branch: Branch, draft: ContactDraft, spoken: Language, organisation: str, now: datetime
 ) -> None:
-    """Puts the message and its mail in; a form sent twice is one message. Gone without an address."""
-    recipient = branches.contact_address(session, branch)
-    subject = draft.subject or spoken.say(PRESETS[draft.about])
-    message = ContactMessage(
+    """Puts the message and its mail in; a form sent twice is one message. Gone where nobody could read it.
+
+    `spoken` is what the branch reads.
+    """
+    to = destination(session, branch)
+    if to is None:
+        raise Gone(say("This branch has no address that we could write to yet."))
+    values = ContactMessage(
         branch_id=branch.id or 0,
         key=draft.key,
         about=draft.about,
         name=draft.name,
         email=draft.email,
-        subject=subject,
+        subject=draft.subject or spoken.say(PRESETS[draft.about]),
         message=draft.message,
         created_at=now,
     )
-    if not _is_first(session, message):
-        return
-    body = say(
-        "%(name)s wrote to %(branch)s through the site of %(organisation)s:\n\n%(message)s\n\n"
-        "To answer, reply to this mail: it goes to %(email)s.",
-        name=draft.name,
+    message = _added(session, values)
+    if message is not None:
+        mail_on(session, message, branch, to, spoken, organisation, now)
+
+
+def mail_on(
+    session: Session,
+    message: ContactMessage,
+    branch: Branch,
+    to: str,
+    spoken: Language,
+    organisation: str,
+    now: datetime,
+    note: Message | None = None,
+) -> None:
+    """The mail that brings the message to an address; `note` says above it why it comes there."""
+    wrote = say(
+        "%(name)s wrote to %(branch)s through the site of %(organisation)s:",
+        name=message.name,
         branch=branch.name,
         organisation=organisation,
-        message=draft.message,
-        email=draft.email,
     )
-    put(
+    answer = say("To answer, reply to this mail: it goes to %(email)s.", email=message.email)
+    letter: Letter = [
+        *([Paragraph(spoken.say(note))] if note else []),
+        Paragraph(spoken.say(wrote)),
+        Quote(message.message),
+        Paragraph(spoken.say(answer)),
+    ]
+    outbox.put(
         session,
         now,
-        recipient=recipient,
-        subject=f"[{branch.name}] {subject}",
-        body=spoken.say(body),
-        reply_to=draft.email,
+        recipient=to,
+        subject=f"[{branch.name}] {message.subject}",
+        body=letter,
+        reply_to=message.email,
+        kind="contact",
+        locale=spoken.code,
+        message_ref=message.id,
     )
 
 
-def _is_first(session: Session, message: ContactMessage) -> bool:
-    """Adds the message unless its form was sent before; of two that come at the same time one is the first."""
+def _added(session: Session, message: ContactMessage) -> ContactMessage | None:
+    """The row, unless its form was sent before: of two that come at the same time one is the first."""
     table = table_of(ContactMessage)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = message.model_dump(exclude={"id"})
@@ -84,4 +110,5 @@ def _is_first(session: Session, message: ContactMessage) -> bool:
         .on_conflict_do_nothing(index_elements=[table.c.key])
         .returning(table.c.id)
     )
-    return added.first() is not None
+    number = added.scalar()
+    return session.get_one(ContactMessage, number) if number else None

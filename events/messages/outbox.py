@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..db import due, lease, table_of
+from ..language import language
+from ..letters import Letter, html_of, letter_of, text_of
 from ..mail import Mail
 from .models import ContactMessage, OutgoingMail
 
@@ -21,18 +23,47 @@ GIVE_UP_AFTER = timedelta(hours=48)
 FIRST_RETRY = timedelta(seconds=15)
 LONGEST_RETRY = timedelta(hours=2)
 KEEP_MESSAGES = timedelta(days=30)
+# What an admin reads in the outbox. In bulk goes what nobody waits for at this very moment.
+KINDS = (
+    *("link", "contact", "copy", "notice", "answer", "confirmation", "urgent"),
+    *("digest", "newsletter"),
+)
 
 
 def put(
-    session: Session, now: datetime, *, recipient: str, subject: str, body: str, reply_to: str = ""
+    session: Session,
+    now: datetime,
+    *,
+    recipient: str,
+    subject: str,
+    body: str | Letter,
+    reply_to: str = "",
+    kind: str = "notice",
+    locale: str = "en",
+    event_file: str = "",
+    unsubscribe_url: str = "",
+    bulk: bool = False,
+    batch: str = "",
+    message_ref: int | None = None,
 ) -> OutgoingMail:
-    """Adds a mail to the transaction that causes it: both are there afterwards, or neither."""
+    """Adds a mail to the transaction that causes it: both are there afterwards, or neither.
+
+    `body` in blocks, or as text of which blocks are made, is sent as text and as HTML in the language `locale`.
+    """
+    letter = letter_of(body) if isinstance(body, str) else body
     mail = OutgoingMail(
         message_id=f"<{now:%Y%m%d%H%M%S}.{secrets.token_hex(12)}@branchline>",
+        kind=kind,
         recipient=recipient,
         reply_to=reply_to,
         subject=subject,
-        body=body,
+        body=body if isinstance(body, str) else text_of(letter),
+        html=html_of(letter, subject, language(locale)),
+        event_file=event_file,
+        unsubscribe_url=unsubscribe_url,
+        bulk=bulk,
+        batch=batch,
+        message_ref=message_ref,
         created_at=now,
         run_at=now,
     )
@@ -54,17 +85,31 @@ def claim(session: Session, now: datetime, most: int = 5) -> Sequence[OutgoingMa
 
 
 def _due(now: datetime) -> sa.Select[tuple[int]]:
+    """Before a newsletter of thousands goes what somebody waits for."""
     table = table_of(OutgoingMail)
-    return due(table, now, table.c.sent_at.is_(None), table.c.failed_at.is_(None))
+    found = due(table, now, table.c.sent_at.is_(None), table.c.failed_at.is_(None))
+    return found.order_by(None).order_by(table.c.bulk, table.c.run_at, table.c.id)
 
 
 def as_mail(row: OutgoingMail) -> Mail:
-    return Mail(row.message_id, row.recipient, row.subject, row.body, row.reply_to, row.created_at)
+    return Mail(
+        row.message_id,
+        row.recipient,
+        row.subject,
+        row.body,
+        row.reply_to,
+        row.created_at,
+        row.html,
+        row.event_file,
+        row.unsubscribe_url,
+    )
 
 
 def mark_sent(session: Session, mail_id: int, now: datetime) -> None:
+    """What it says is forgotten."""
     mail = session.get_one(OutgoingMail, mail_id)
     mail.sent_at, mail.leased_until, mail.last_error = now, None, ""
+    mail.body = mail.html = mail.event_file = ""
 
 
 def mark_failed(session: Session, mail_id: int, error: str, now: datetime) -> None:

@@ -16,10 +16,12 @@ from ..db import Database, Row
 from ..desk import models as desk
 from ..errors import ConfigurationError, say
 from ..messages import models as messages
+from ..news import models as news
 from ..people import history
 from ..people import models as people
+from ..subscriptions import models as subscriptions
 
-TABLE_MODULES = (limits, branches, calendars, messages, people, history, desk)
+TABLE_MODULES = (limits, branches, calendars, messages, people, history, desk, news, subscriptions)
 metadata: sa.MetaData = Row.metadata
 
 # A key for pg_advisory_xact_lock: of several processes that start together, one migrates and the others wait.

@@ -64,7 +64,15 @@ def whole_address(request: Request, path: str, spoken: Language | None = None) -
 
 
 def mail(session: Session, spoken: Language, recipient: str, subject: Message, body: Message) -> None:
-    outbox.put(session, now(), recipient=recipient, subject=spoken.say(subject), body=spoken.say(body))
+    outbox.put(
+        session,
+        now(),
+        recipient=recipient,
+        subject=spoken.say(subject),
+        body=spoken.say(body),
+        kind="link",
+        locale=spoken.code,
+    )
 
 
 def mail_unproved(

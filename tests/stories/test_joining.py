@@ -26,7 +26,7 @@ def mail(site: Site) -> str:
         assert beside.submit(worker.deliver_mails).result() == 1
     worker.database.dispose()
     [file] = site.settings.mail_dir.glob("*.eml")
-    body = message_from_bytes(file.read_bytes(), policy=policy.default).get_body()
+    body = message_from_bytes(file.read_bytes(), policy=policy.default).get_body(("plain",))
     file.unlink()
     assert body is not None
     text: str = body.get_content()
