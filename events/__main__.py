@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     routes = commands_.add_parser("routes", help="list every address, who may use it and how often")
     routes.set_defaults(run=commands.routes)
 
+    doctor = commands_.add_parser("doctor", help="look whether all is well; exit 1 when it is not")
+    doctor.set_defaults(run=commands.doctor)
+
     health = commands_.add_parser("healthcheck", help="exit 0 when the server is ready")
     health.set_defaults(run=commands.healthcheck)
     return parser

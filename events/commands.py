@@ -22,9 +22,11 @@ from .branches.models import Branch
 from .calendars import derived, horizon, imports, timezones
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
+from .doctor import ERROR, examine
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
 from .limits import Limit
 from .migrations.move import move as move_everything
+from .news import writing as news
 from .people import permissions, sign_in
 from .people.models import OneTimeLink, Purpose, Role
 from .places import gazetteer
@@ -72,6 +74,15 @@ def move(settings: Settings, options: argparse.Namespace) -> int:
         copied = move_everything(source, target)
     print(f"{sum(copied.values())} rows in {len(copied)} tables copied and counted.")
     return 0
+
+
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
+    """A line for each finding; 1 when one is an error."""
+    status = 0
+    for finding in examine(settings, _now()):
+        print(finding, flush=True)
+        status = 1 if finding.level is ERROR else status
+    return status
 
 
 def healthcheck(settings: Settings, options: argparse.Namespace) -> int:
@@ -155,6 +166,8 @@ def _demo_data(settings: Settings, database: Database) -> None:
         imports.import_events(
             database, file, publishing=publishing_of(settings), now=_now(), shift_to=date.today(), branch=None
         )
+    with (folder / "news.json").open("rb") as file, database.writing() as session:
+        news.bring(session, file, _now())
 
 
 def _demo_people(settings: Settings, database: Database) -> list[tuple[str, str]]:

@@ -62,9 +62,12 @@ def due(table: sa.Table, now: datetime, *conditions: sa.ColumnElement[bool]) -> 
 
 
 def lease(table: sa.Table, found: sa.Select[tuple[Any]], until: datetime, most: int = 1) -> sa.Update:
-    """Claims what was `due`, in one statement: of several workers one has it."""
-    claimed = found.limit(most).with_for_update(skip_locked=True)
-    return sa.update(table).where(table.c.id.in_(claimed)).values(leased_until=until)
+    """Claims what was `due`, in one statement: of several workers one has it.
+
+    The look stands in a WITH: PostgreSQL may make a subquery again for each row, and claim more than `most`.
+    """
+    claimed = found.limit(most).with_for_update(skip_locked=True).cte("claimed")
+    return sa.update(table).where(table.c.id.in_(sa.select(claimed.c.id))).values(leased_until=until)
 
 
 class Database:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
+import idna
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -117,13 +118,22 @@ _EMAIL_NAME = re.compile(r"[^\s@<>\"(),:;\\\[\]]{1,64}")
 _HOST_LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 
 
+def host_in_ascii(name: str) -> str:
+    """As DNS knows it (IDNA 2008: by the rules of 2003, which Python's own codec has, straße.de is another's).
+
+    Raises UnicodeError.
+    """
+    known = name if name.isascii() else idna.encode(name, uts46=True).decode("ascii")
+    return known.encode("idna").decode("ascii")  # refuses what is empty or too long
+
+
 def web_address(text: str) -> str:
     """An absolute http(s) link in ASCII (RFC 3986, its host in Punycode); nothing for nothing."""
     if not text:
         return ""
     try:
         parts = urlsplit(text)
-        host, port = (parts.hostname or "").encode("idna").decode("ascii"), parts.port
+        host, port = host_in_ascii(parts.hostname or ""), parts.port
     except ValueError as error:
         raise Fault(_NO_LINK) from error
     if parts.scheme not in ("http", "https") or "." not in host or re.search(r"[\s\"<>\\]", parts.netloc):

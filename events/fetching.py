@@ -20,8 +20,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore2
-import idna
 
+from .drafts import host_in_ascii
 from .errors import BranchlineError, Message, Unreadable, say
 
 CONNECT_WITHIN_S = 3.0  # of one address that swallows packets: the next may do better
@@ -282,9 +282,7 @@ def _host(name: str) -> str:
         if address.scope_id is not None:
             raise _no_link()
         return f"[{address.compressed}]"
-    if not name.isascii():
-        name = idna.encode(name, uts46=True).decode("ascii")
-    name = name.removesuffix(".")
+    name = host_in_ascii(name).removesuffix(".")
     if not _HOST.fullmatch(name):
         raise _no_link()
     return name

@@ -28,6 +28,8 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
+    """What a line holds after a line break, stands below its beginning: an address of ours, say."""
+
     lines: Sequence[str]
 
 
@@ -72,7 +74,7 @@ _DOCUMENT = Markup(
     '<!doctype html>\n<html lang="{lang}" dir="{direction}">\n<head><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
     "<title>{subject}</title></head>\n"
-    '<body style="margin:0;padding:1rem"><div style="max-width:36rem;margin:0 auto;'
+    '<body style="margin:0;padding:1rem"><div style="max-width:36rem;margin:0 auto;overflow-wrap:anywhere;'
     "font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n{blocks}\n</div></body>\n</html>\n"
 )
 _SMALL = Markup(' style="font-size:.875rem;opacity:.8"')
@@ -85,8 +87,8 @@ def letter_of(text: str) -> Letter:
 
 def _block(text: str) -> Block:
     lines = text.strip("\n").split("\n")
-    if all(line.startswith("- ") for line in lines):
-        return Bullets([line[2:] for line in lines])
+    if lines[0].startswith("- ") and all(line[:2] in ("- ", "  ") for line in lines):
+        return Bullets([item.replace("\n  ", "\n") for item in "\n".join(lines)[2:].split("\n- ")])
     return Link(lines[0]) if len(lines) == 1 and _ADDRESS.fullmatch(lines[0]) else Paragraph(text.strip("\n"))
 
 
@@ -104,7 +106,7 @@ def _text(block: Block) -> str:
         case Heading(text):
             return f"{text}\n{'-' * min(len(text), 60)}"
         case Bullets(lines):
-            return "\n".join(f"- {line}" for line in lines)
+            return "\n".join("- " + line.replace("\n", "\n  ") for line in lines)
         case Link(url, label):
             return f"{label}:\n{url}" if label else url
         case Quote(text):
@@ -134,7 +136,7 @@ def _html(block: Block) -> Markup:
                 text
             )
         case Bullets(lines):
-            items = Markup("").join(Markup('<li dir="auto">{}</li>').format(line) for line in lines)
+            items = Markup("").join(Markup('<li dir="auto">{}</li>').format(_lines(line)) for line in lines)
             return Markup('<ul style="padding-inline-start:1.25rem">{}</ul>').format(items)
         case Link(url, label):
             return Markup("<p>{}</p>").format(_anchor(url, label or url))
@@ -164,4 +166,4 @@ def _lines(text: str) -> Markup:
 
 
 def _anchor(url: str, label: str) -> Markup:
-    return Markup('<a href="{}" style="overflow-wrap:anywhere">{}</a>').format(url, label)
+    return Markup('<a href="{}">{}</a>').format(url, label)

@@ -40,6 +40,8 @@ API = Limit("api", 60, 60)
 SUGGEST = Limit("suggest", 5, 3600)
 REPORT = Limit("report", 5, 3600)
 RECIPIENT = Limit("recipient", 5, 3600)  # mails to one address that visitors cause
+CONFIRMATION = Limit("confirmation", 1, 86_400)  # mails that ask whether a subscription is wanted
+NEWSLETTER_TEST = Limit("newsletter-test", 10, 3600)
 PAGES = Limit("pages", 600, 60)
 
 

@@ -9,36 +9,45 @@ the names of the headers are checked after serialising.
 import asyncio
 import contextlib
 import re
+import socket
 import ssl
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
 from email.utils import format_datetime
+from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from .config import Settings
+from .drafts import host_in_ascii
 
 STEP_WITHIN_S = 30  # each word of the conversation with the server
 SEND_WITHIN_S = 60  # all of it; the outbox leases a mail for longer
 GOODBYE_WITHIN_S = 2
 LONGEST_NAME = 200
 UNFOLDED_NAME = 60
+LONGEST_LINE = 998  # RFC 5322 2.1.1
 # RFC 4954 6: what these refuse is our credentials, not the mail.
 SIGN_IN_CODES = {530, 534, 535, 538}
+# What a server says of a recipient may mean us: a bad sender (RFC 3463 3.2: 5.1.7, 5.1.8), or that it does not relay
+# for us, which has no code of its own.
+_MEANS_US = re.compile(r"5\.1\.[78]\b|.*\brelay", re.IGNORECASE | re.DOTALL)
+# Or this mail, or for now (RFC 3463 3.3, 3.8): a mailbox that is full, a policy.
+_MEANS_THIS_MAIL = re.compile(r"5\.(2\.[23]|7\.\d+)\b")
 OUR_HEADERS = {
     "from", "to", "reply-to", "subject", "date", "message-id", "auto-submitted",
     "list-unsubscribe", "list-unsubscribe-post", "mime-version", "content-type", "content-transfer-encoding",
 }  # fmt: skip
 
 # RFC 5322 3.2.3 `atext` and dots, wherever they stand: some providers gave out names that end in one.
-_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
+LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 _DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*")
 
 
@@ -57,12 +66,36 @@ class Mail:
     unsubscribe_url: str = ""
 
 
+class Refused(Enum):
+    """What there is no use in trying again."""
+
+    ADDRESS = "address"  # whatever a mail to it says
+    MAIL = "mail"  # this one, and another may be taken
+    OURS = "ours"  # it cannot be written, or a server does not want us as its sender: whoever it is for
+
+
 class Undeliverable(Exception):
     """It cannot be written, or the server refused it for good (5xx): sending again would be refused again."""
+
+    def __init__(self, why: str, refused: Refused = Refused.OURS) -> None:
+        super().__init__(why)
+        self.refused = refused
 
 
 class NotNow(Exception):
     """The server is away, slow, or said 4xx: try again later."""
+
+
+class _Verbatim(UnstructuredHeader, BaseHeader):
+    """On one line, however long: Python would write a long address as encoded words, which no mail program opens."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Verbatim)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 def one_line(text: str) -> str:
@@ -78,9 +111,22 @@ def composed(mail: Mail, sender: str, organisation: str) -> EmailMessage:
 
     A Reply-To that cannot be written is left out: the message matters more, and its text has the address.
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
+    try:
+        _put_headers(message, mail, sender, organisation)
+        _put_content(message, mail)
+        _check_headers(message)
+    except ValueError as error:  # half a surrogate pair, say
+        raise Undeliverable(f"it cannot be written: {error}") from error
+    return message
+
+
+def _put_headers(message: EmailMessage, mail: Mail, sender: str, organisation: str) -> None:
     message["From"] = _address(sender, organisation)
-    message["To"] = _address(mail.recipient)
+    try:
+        message["To"] = _address(mail.recipient)
+    except Undeliverable as error:
+        raise Undeliverable(str(error), Refused.ADDRESS) from error
     if mail.reply_to:
         with contextlib.suppress(Undeliverable):
             message["Reply-To"] = _address(mail.reply_to)
@@ -88,18 +134,22 @@ def composed(mail: Mail, sender: str, organisation: str) -> EmailMessage:
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
-    if mail.unsubscribe_url:
+    if mail.unsubscribe_url:  # RFC 8058 3.1
         message["List-Unsubscribe"] = f"<{one_line(mail.unsubscribe_url)}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+
+
+def _put_content(message: EmailMessage, mail: Mail) -> None:
+    """The text first: of alternatives the last is the one preferred (RFC 2046 5.1.4)."""
     message.set_content(mail.body)
     if mail.html:
         message.add_alternative(mail.html, subtype="html")
     if mail.event_file:
+        # RFC 6047 2.4: the parameter says what METHOD in the file does.
+        parameters = {"charset": "utf-8", "method": "PUBLISH"}
         message.add_attachment(
-            mail.event_file.encode(), "text", "calendar", filename="event.ics", params={"charset": "utf-8"}
+            mail.event_file.encode(), "text", "calendar", filename="event.ics", params=parameters
         )
-    _check_headers(message)
-    return message
 
 
 def _address(text: str, display_name: str = "") -> Address:
@@ -109,10 +159,10 @@ def _address(text: str, display_name: str = "") -> Address:
     """
     local, _, domain = text.strip().rpartition("@")
     try:
-        domain = domain.encode("idna").decode("ascii")
+        domain = host_in_ascii(domain)
     except UnicodeError as error:
         raise Undeliverable(f"not an address that mail can be sent to: {text!r}") from error
-    if not _LOCAL_PART.fullmatch(local) or "=?" in local or not _DOMAIN.fullmatch(domain):
+    if not LOCAL_PART.fullmatch(local) or "=?" in local or not _DOMAIN.fullmatch(domain):
         raise Undeliverable(f"not an address that mail can be sent to: {text!r}")
     return Address(_display_name(display_name), local, domain)
 
@@ -127,10 +177,14 @@ def _display_name(text: str) -> str:
 
 
 def _check_headers(message: EmailMessage) -> None:
+    """Those of the message itself: what stands below the first empty line is its text."""
     head = message.as_bytes().split(b"\r\n\r\n", 1)[0].decode("ascii", "replace")
-    names = [line.split(":", 1)[0].lower() for line in head.split("\r\n") if line[:1] not in (" ", "\t")]
+    lines = head.split("\r\n")
+    names = [line.split(":", 1)[0].lower() for line in lines if line[:1] not in (" ", "\t")]
     if len(names) != len(set(names)) or not set(names) <= OUR_HEADERS:
         raise Undeliverable(f"unexpected headers: {sorted(set(names) - OUR_HEADERS)}")
+    if max(map(len, lines)) > LONGEST_LINE:
+        raise Undeliverable("a header is too long")
 
 
 async def deliver(message: EmailMessage, settings: Settings) -> None:
@@ -140,20 +194,61 @@ async def deliver(message: EmailMessage, settings: Settings) -> None:
             _write(message, settings.mail_dir)
         else:
             await _hand_over(message, settings.smtp_url)
+    except aiosmtplib.SMTPSenderRefused as error:
+        raise _refusal(error, Refused.OURS) from error
     except aiosmtplib.SMTPRecipientsRefused as error:
-        _raise_by_code(error.recipients[0])
-    except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
+        [refused] = error.recipients
+        raise _refusal(refused, Refused.ADDRESS) from error
+    except aiosmtplib.SMTPDataError as error:
+        raise _refusal(error, Refused.MAIL) from error
+    except aiosmtplib.SMTPResponseException as error:  # of the connection, not of the mail
         raise NotNow(f"{error.code} {error.message}") from error
-    except aiosmtplib.SMTPResponseException as error:
-        _raise_by_code(error)
     except (aiosmtplib.SMTPException, OSError) as error:
         raise NotNow(str(error) or type(error).__name__) from error
+    except ValueError as error:  # an address that the client will not write into its commands
+        raise Undeliverable(str(error)) from error
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException, refused: Refused) -> Undeliverable | NotNow:
+    why = f"{error.code} {error.message}"
+    if not 500 <= error.code < 600 or error.code in SIGN_IN_CODES:
+        return NotNow(why)
+    if refused is Refused.ADDRESS and _MEANS_US.match(error.message):
+        refused = Refused.OURS
+    elif refused is Refused.ADDRESS and _MEANS_THIS_MAIL.match(error.message):
+        refused = Refused.MAIL
+    return Undeliverable(why, refused)
+
+
+async def greet(smtp_url: str, within_s: float) -> None:
+    """Connects as for a mail, signs in if the URL says so, and hangs up. Raises NotNow."""
+    client = _client(smtp_url)
+    try:
+        async with asyncio.timeout(within_s):
+            await _connect(client)
+            await client.ehlo()
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise NotNow(str(error) or "it does not answer") from error
+    finally:
+        client.close()
 
 
 async def _hand_over(message: EmailMessage, smtp_url: str) -> None:
     """Returns once the server has taken the message; that it then hangs up badly does not matter."""
+    client = _client(smtp_url)
+    try:
+        async with asyncio.timeout(SEND_WITHIN_S):
+            await _connect(client)
+            await client.send_message(message)
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=GOODBYE_WITHIN_S)
+    finally:
+        client.close()
+
+
+def _client(smtp_url: str) -> aiosmtplib.SMTP:
     url = urlsplit(smtp_url)
-    client = aiosmtplib.SMTP(
+    return aiosmtplib.SMTP(
         hostname=url.hostname,
         port=url.port or (465 if url.scheme == "smtps" else 25),
         username=unquote(url.username) if url.username else None,
@@ -162,20 +257,16 @@ async def _hand_over(message: EmailMessage, smtp_url: str) -> None:
         tls_context=ssl.create_default_context() if url.scheme == "smtps" else None,
         timeout=STEP_WITHIN_S,
     )
-    try:
-        async with asyncio.timeout(SEND_WITHIN_S):
-            await client.connect()
-            await client.send_message(message)
-        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-            await client.quit(timeout=GOODBYE_WITHIN_S)
-    finally:
-        client.close()
 
 
-def _raise_by_code(error: aiosmtplib.SMTPResponseException) -> NoReturn:
-    if 500 <= error.code < 600 and error.code not in SIGN_IN_CODES:
-        raise Undeliverable(f"{error.code} {error.message}") from error
-    raise NotNow(f"{error.code} {error.message}") from error
+async def _connect(client: aiosmtplib.SMTP) -> None:
+    await client.connect(local_hostname=await asyncio.to_thread(_own_name))
+
+
+@cache
+def _own_name() -> str:
+    """What we call ourselves to a server. To find it out may take a name server as long as all the rest of a mail."""
+    return socket.getfqdn()
 
 
 def _write(message: EmailMessage, directory: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
@@ -38,35 +39,42 @@ def run(settings: Settings, host: str, workers: int) -> int:
 
 
 def work(settings: Settings) -> int:
-    """The worker alone, until SIGTERM or Ctrl+C; 1 if it ends by itself."""
+    """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
     set_up_logging()
-    with _worker(settings) as thread:
-        thread.join()
+    with _worker(settings) as threads:
+        while all(thread.is_alive() for thread in threads):
+            threads[0].join(timeout=1)
     return 1
 
 
 @contextlib.contextmanager
-def _worker(settings: Settings) -> Iterator[threading.Thread]:
-    """The worker in threads of its own, for as long as the block runs; strangers' servers are waited for in one.
+def _worker(settings: Settings) -> Iterator[list[threading.Thread]]:
+    """The worker in threads of its own, for as long as the block runs: one waits for the mail server, one for
+    servers of strangers.
 
     What it still sends after FINISH_WITHIN_S ends with the process; the outbox will claim it again.
     """
-    worker, follower = (Worker(settings, publishing_of(settings)) for _ in range(2))
+    worker, mailer, follower = workers = [Worker(settings, publishing_of(settings)) for _ in range(3)]
     threads = [
         threading.Thread(target=worker.run, name="worker", daemon=True),
+        threading.Thread(target=mailer.run, args=(mailer.deliver_mails,), name="mailer", daemon=True),
         threading.Thread(
-            target=follower.run, args=(follower.follow_calendars,), name="follower", daemon=True
+            target=follower.run,
+            args=(follower.follow_calendars, follower.follow_headlines),
+            name="follower",
+            daemon=True,
         ),
     ]
     for thread in threads:
         thread.start()
     try:
-        yield threads[0]
+        yield threads
     finally:
-        worker.stop()
-        follower.stop()
+        for one in workers:
+            one.stop()
+        until = time.monotonic() + FINISH_WITHIN_S
         for thread in threads:
-            thread.join(timeout=FINISH_WITHIN_S)
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
 
 def check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
@@ -19,12 +19,17 @@ from .config import Settings
 from .db import Database
 from .desk import freshness, notices, proposals, reports, sheets
 from .mail import Mail, NotNow, Undeliverable, composed, deliver
-from .messages import outbox
+from .messages import delivery, outbox, refusals
+from .news import headlines
+from .news.notices import pictures_in_use
 from .people import sign_in
+from .subscriptions import choices, digests, newsletters, urgent
+from .subscriptions.writing import Site
 
 log = logging.getLogger("branchline.worker")
 
 PAUSE_S = 1.0
+AT_ONCE = 4  # mails on their way
 CLEAN_EVERY_S = 3600.0
 LOOK_EVERY_S = 15.0
 ASK_EVERY_S = 86_400.0
@@ -40,15 +45,16 @@ class Worker:
         self._stop = threading.Event()
         self._cleaned = self._up_to_date = float("-inf")
         self._told = self._asked = float("-inf")
+        self._site = Site(publishing, settings.secret_key, settings.units)
 
     def run(self, *jobs: Job) -> None:
         """Works until `stop`; the database being away, or not migrated yet, is waited out.
 
-        Without `jobs`, does all but what waits on strangers' servers, which should hold up nobody's mail.
+        Without `jobs`, does all but what waits on other servers, which should hold up nothing else.
         """
         everything = (
-            *(self.deliver_mails, self.prepare_pictures, self.refresh_events, self.tell_people),
-            *(self.ask_about_series, self.clean),
+            *(self.tell_of_changes, self.prepare_pictures, self.refresh_events, self.tell_people),
+            *(self.send_digests, self.send_newsletters, self.ask_about_series, self.clean),
         )
         ready = False
         while not self._stop.is_set():
@@ -73,37 +79,53 @@ class Worker:
         return False
 
     def deliver_mails(self) -> int:
-        """Sends what is due; returns how many mails that were."""
-        number = 0
-        while not self._stop.is_set() and (claimed := self._claim()):
-            self._deliver(*claimed)
-            number += 1
+        """Sends what is due, up to AT_ONCE at the same time; returns how many mails that were.
+
+        Each is marked as soon as it is known what became of it, however long a server is silent about another.
+        """
+        number, sending = 0, dict[asyncio.Task[None], int]()
+        if not self._mail_is_due():
+            return 0
+        with asyncio.Runner() as runner:
+            while self._begin(runner.get_loop(), sending):
+                for done in runner.run(_finished(sending)):
+                    self._mark(sending.pop(done), done)
+                    number += 1
         return number
 
-    def _claim(self) -> tuple[int, Mail] | None:
-        """One mail at a time: several would outlast their lease while the server is slow with the first."""
-        with self.database.reading() as session:
-            if not outbox.is_due(session, _now()):
-                return None
-        with self.database.writing() as session:
-            claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now(), most=1)]
-        return claimed[0] if claimed else None
+    def _begin(self, loop: asyncio.AbstractEventLoop, sending: dict[asyncio.Task[None], int]) -> bool:
+        """Claims no more than can be sent at once: others would outlast their lease while a server is slow.
 
-    def _deliver(self, mail_id: int, mail: Mail) -> None:
+        Returns whether anything is being sent.
+        """
+        free = 0 if self._stop.is_set() else AT_ONCE - len(sending)
+        if free and self._mail_is_due():
+            with self.database.writing() as session:
+                claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now(), free)]
+            sending |= {loop.create_task(self._send(mail)): mail_id for mail_id, mail in claimed}
+        return bool(sending)
+
+    def _mail_is_due(self) -> bool:
+        with self.database.reading() as session:
+            return outbox.is_due(session, _now())
+
+    async def _send(self, mail: Mail) -> None:
+        await deliver(composed(mail, self.settings.mail_from, self.settings.name), self.settings)
+
+    def _mark(self, mail_id: int, done: asyncio.Task[None]) -> None:
         try:
-            message = composed(mail, self.settings.mail_from, self.settings.name)
-            asyncio.run(deliver(message, self.settings))
+            done.result()
         except NotNow as error:
             log.info("mail %s: not now", mail_id)
             with self.database.writing() as session:
-                outbox.put_back(session, mail_id, str(error), _now())
+                delivery.put_back(session, mail_id, error, self.settings, _now())
         except Undeliverable as error:
             log.warning("mail %s cannot be delivered", mail_id)
             with self.database.writing() as session:
-                outbox.mark_failed(session, mail_id, str(error), _now())
+                delivery.refused(session, mail_id, error, self.settings, _now())
         else:
             with self.database.writing() as session:
-                outbox.mark_sent(session, mail_id, _now())
+                delivery.sent(session, mail_id, _now())
 
     def refresh_events(self) -> int:
         """Looks now and then only: in a large calendar the look itself takes a second."""
@@ -126,6 +148,20 @@ class Worker:
                 return 0
         with self.database.writing() as session:
             return notices.send(session, self.publishing, _now())
+
+    def tell_of_changes(self) -> int:
+        """Tells of one event's dates that have changed."""
+        with self.database.reading() as session:
+            if not urgent.is_due(session, _now()):
+                return 0
+        return urgent.send(self.database, self._site, _now())
+
+    def send_digests(self) -> int:
+        """A batch at a time, so that thousands of them hold up nothing else."""
+        with self.database.reading() as session:
+            if not digests.is_due(session, _now()):
+                return 0
+        return digests.send(self.database, self._site, _now())
 
     def prepare_pictures(self) -> int:
         """One at a time, so that several large ones do not hold up the mail."""
@@ -170,7 +206,7 @@ class Worker:
         """Fetches and reads what is due; returns how many calendars that were."""
         number = 0
         while not self._stop.is_set() and (work := self._claim_calendar()):
-            following.work_on(self.database, work, self._fetch, self.publishing, _now())
+            following.work_on(self.database, work, self._fetch_calendar, self.publishing, _now())
             number += 1
         return number
 
@@ -181,15 +217,44 @@ class Worker:
         with self.database.writing() as session:
             return following.claim(session, _now())
 
-    def _fetch(self, work: following.Work) -> fetching.Fetched:
+    def _fetch_calendar(self, work: following.Work) -> fetching.Fetched:
+        return self._fetch(work, "text/calendar, text/plain;q=0.5, */*;q=0.1")
+
+    def follow_headlines(self) -> int:
+        """Fetches and reads what is due; returns how many feeds that were."""
+        number = 0
+        while not self._stop.is_set() and (work := self._claim_feed()):
+            headlines.work_on(self.database, work, self._fetch_feed, _now())
+            number += 1
+        return number
+
+    def _claim_feed(self) -> headlines.Work | None:
+        with self.database.reading() as session:
+            if not headlines.is_due(session, _now()):
+                return None
+        with self.database.writing() as session:
+            return headlines.claim(session, _now())
+
+    def _fetch_feed(self, work: headlines.Work) -> fetching.Fetched:
+        return self._fetch(work, "application/atom+xml, application/rss+xml, application/xml, */*;q=0.1")
+
+    def _fetch(self, work: following.Work | headlines.Work, accept: str) -> fetching.Fetched:
         return fetching.fetch(
             work.url,
-            accept="text/calendar, text/plain;q=0.5, */*;q=0.1",
+            accept=accept,
             user_agent=f"Branchline (+{self.settings.public_url})",
             etag=work.etag,
             last_modified=work.last_modified,
             allow_http=self.settings.follow_http,
         )
+
+    def send_newsletters(self) -> int:
+        """Puts a batch into the outbox; 0 when there was none to put there."""
+        with self.database.reading() as session:
+            if not newsletters.is_due(session, _now()):
+                return 0
+        with self.database.writing() as session:
+            return newsletters.advance(session, self._site, _now())
 
     def clean(self) -> int:
         """Once in an hour, removes what is over."""
@@ -197,6 +262,7 @@ class Worker:
             return 0
         with self.database.writing() as session:
             outbox.purge(session, _now())
+            refusals.forget_past(session, _now())
             sign_in.forget_past(session, _now())
             limits.forget_past(session, _now())
             proposals.forget_past(session, _now())
@@ -205,9 +271,16 @@ class Worker:
             sources.forget_uploads(session, _now())
             sheets.forget_past(session, _now())
             polls.forget_past(session, _now())
-            pictures.forget_unused(session, _now())
+            choices.forget_past(session, _now())
+            pictures.forget_unused(session, _now(), pictures_in_use(_now()))
         self._cleaned = time.monotonic()
         return 0
+
+
+async def _finished(sending: Collection[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """Those whose end is known; looks no longer than PAUSE_S, because others may be due by then."""
+    done, _ = await asyncio.wait(sending, timeout=PAUSE_S, return_when=asyncio.FIRST_COMPLETED)
+    return done
 
 
 def _now() -> datetime:

@@ -41,6 +41,9 @@ class Sink:
     on_sender: str = "250 OK"
     on_recipient: str = "250 OK"
     on_data: str = "250 OK"
+    refuses: dict[str, str] = field(default_factory=dict)  # recipients, and what each is answered
+    hangs_for: set[str] = field(default_factory=set)  # recipients whose mail it takes without saying so
+    takes_s: float = 0.0  # for each mail
     hangs_up: str = ""  # "before" or "after" it has taken the mail
     offered: int = 0  # how often somebody named a sender
     envelopes: list[tuple[str | None, list[str], bytes]] = field(default_factory=list)
@@ -48,6 +51,10 @@ class Sink:
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.port}"
+
+    @property
+    def recipients(self) -> list[str]:
+        return [recipient for _, recipients, _ in self.envelopes for recipient in recipients]
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -59,7 +66,10 @@ class Sink:
 
     @contextmanager
     def up(self) -> Iterator["Sink"]:
-        controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        # With a name given: to find its own out can take longer than all the rest of a mail.
+        controller = Controller(
+            _Answers(self), hostname="127.0.0.1", port=self.port, server_hostname="sink.test"
+        )
         controller.start()
         try:
             yield self
@@ -72,30 +82,41 @@ class Sink:
         with socket.create_server(("127.0.0.1", self.port)):
             yield
 
+
+@dataclass
+class _Answers:
+    """Apart from the sink, because for each connection aiosmtpd looks at all that its handler has, mails included."""
+
+    sink: Sink
+
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        self.offered += 1
-        if self.on_sender.startswith("2"):
+        self.sink.offered += 1
+        if self.sink.on_sender.startswith("2"):
             envelope.mail_from = address
-        return self.on_sender
+        return self.sink.on_sender
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self.on_recipient.startswith("2"):
+        answer = self.sink.refuses.get(address, self.sink.on_recipient)
+        if answer.startswith("2"):
             envelope.rcpt_tos.append(address)
-        return self.on_recipient
+        return answer
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.hangs_up == "before":
+        while self.sink.hangs_for & set(envelope.rcpt_tos):
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(self.sink.takes_s)
+        if self.sink.hangs_up == "before":
             hang_up(server)
-        elif self.on_data.startswith("2"):
+        elif self.sink.on_data.startswith("2"):
             content = envelope.content if isinstance(envelope.content, bytes) else b""
-            self.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos), content))
-        return self.on_data
+            self.sink.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos), content))
+        return self.sink.on_data
 
     async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if self.hangs_up == "after":
+        if self.sink.hangs_up == "after":
             hang_up(server)
         return "221 Bye"

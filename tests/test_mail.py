@@ -10,7 +10,7 @@ from email.parser import BytesHeaderParser
 import pytest
 
 from events import mail
-from events.mail import OUR_HEADERS, Mail, Undeliverable, composed
+from events.mail import OUR_HEADERS, Mail, Refused, Undeliverable, composed
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 INJECTED = "Bcc: eve@example.org"
@@ -176,6 +176,21 @@ def test_no_text_makes_a_header(payload: str) -> None:
     assert_is_ours(written(body=f"{payload}\r\n{INJECTED}\r\n\r\n{payload}"))
 
 
+@pytest.mark.parametrize("payload", [payload for payload in PAYLOADS if payload != "\ud800"], ids=short)
+def test_no_part_makes_a_header(payload: str) -> None:
+    part = f"{payload}\r\n{INJECTED}\r\n\r\n{payload}"
+    assert_is_ours(written(html=f"<p>{part}</p>", event_file=part))
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=short)
+def test_no_address_to_unsubscribe_makes_a_header(payload: str) -> None:
+    try:
+        message = written(unsubscribe_url=f"https://events.example.org/{payload}")
+    except Undeliverable:  # no address of ours is like that
+        return
+    assert_is_ours(message)
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -248,6 +263,74 @@ def test_a_mail_says_when_it_was_written_and_that_a_program_sent_it() -> None:
     again = read_again(written())
     assert again["Date"].datetime == AT
     assert (again["Message-ID"], again["Auto-Submitted"]) == ("<1@branchline>", "auto-generated")
+
+
+def test_what_cannot_be_written_is_said_to_be_so() -> None:
+    """Half a surrogate pair is no text that any encoding has."""
+    with pytest.raises(Undeliverable, match="it cannot be written") as error:
+        written(body="\ud800")
+    assert error.value.refused is Refused.OURS
+
+
+def test_an_address_that_is_none_refuses_every_mail_and_a_sender_that_is_none_is_our_fault() -> None:
+    with pytest.raises(Undeliverable) as error:
+        written(recipient="ana@")
+    assert error.value.refused is Refused.ADDRESS
+    with pytest.raises(Undeliverable) as error:
+        composed(Mail("<1@branchline>", "ana@example.org", "Hello", "Hi", "", AT), "events@", "Hazel Clubs")
+    assert error.value.refused is Refused.OURS
+
+
+# ---------------------------------------------------------------- parts
+
+
+CALENDAR = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:PUBLISH\r\nX-NAME:Leñador 🪚\r\nEND:VCALENDAR\r\n"
+HTML = "<!doctype html><p>¿Traes tu sierra?</p>\n"
+
+
+def parts(message: EmailMessage) -> list[str]:
+    return [part.get_content_type() for part in message.walk()]
+
+
+def test_the_text_comes_before_the_html_that_says_the_same() -> None:
+    """Of alternatives a mail program takes the last that it can show."""
+    again = read_again(written(html=HTML))
+    assert parts(again) == ["multipart/alternative", "text/plain", "text/html"]
+    text, html = again.get_body(("plain",)), again.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().strip() == "Hi"
+    assert html.get_content().replace("\r\n", "\n") == HTML
+    assert not any(again.iter_attachments())
+
+
+def test_an_event_is_attached_as_a_calendar_that_is_published() -> None:
+    again = read_again(written(html=HTML, event_file=CALENDAR))
+    assert parts(again) == [
+        "multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar",
+    ]  # fmt: skip
+    [attached] = again.iter_attachments()
+    assert attached["Content-Type"].params == {"charset": "utf-8", "method": "PUBLISH"}
+    assert (attached.get_filename(), attached.get_content_disposition()) == ("event.ics", "attachment")
+    assert attached.get_content() == CALENDAR  # its line ends, too: RFC 5545 3.1
+    assert parts(read_again(written(event_file=CALENDAR))) == [
+        "multipart/mixed", "text/plain", "text/calendar",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [1, 60, 400])
+def test_one_click_ends_a_subscription_by_headers_that_every_program_reads(length: int) -> None:
+    """RFC 8058 3.1: an address in angle brackets, as it is; Python would write a long one as encoded words."""
+    url = f"https://events.example.org/es/subscriptions/{'x' * length}/unsubscription"
+    message = written(unsubscribe_url=url)
+    head = message.as_bytes().split(b"\r\n\r\n")[0].decode("ascii").split("\r\n")
+    assert f"List-Unsubscribe: <{url}>" in head
+    assert "List-Unsubscribe-Post: List-Unsubscribe=One-Click" in head
+    assert_is_ours(message)
+
+
+def test_what_is_no_subscription_has_no_way_to_end_it() -> None:
+    assert not [name for name in written().keys() if name.startswith("List")]  # noqa: SIM118
 
 
 def test_a_header_that_slipped_in_after_all_stops_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:

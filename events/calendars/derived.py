@@ -40,7 +40,7 @@ from .models import (
 from .timezones import rules_version, to_utc
 
 TOLD_FOR = timedelta(days=30)  # how long feeds say that something was cancelled, withdrawn or moved elsewhere
-RENDERER = 2  # +1 when the text of an unchanged event changes: everything is rendered again
+RENDERER = 3  # +1 when what is derived of an unchanged event changes: everything is derived again
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 One = TypeVar("One")
@@ -53,7 +53,9 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
     before = {
         row.locale: row for row in session.exec(select(Rendered).where(col(Rendered.event_id) == event.id))
     }
+    same_rules = all(row.made_for.split()[1:2] == [rules_version()] for row in before.values())
     if event.is_public:
+        event.published_at = event.published_at or now
         changed = _publish(session, told, before, publishing, now)
     elif before and event.withdrawn_at is None:
         changed = _withdraw(session, told, before, publishing, now)
@@ -61,7 +63,7 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
         changed = False
         for row in before.values():  # the words that said goodbye stay as they were
             row.made_for = made_for(publishing)
-    changed = write_occurrences(session, told, now) or changed
+    changed = write_occurrences(session, told, now, same_rules=same_rules) or changed
     event.derived_at = now
     if changed:
         move_revision(session, now)

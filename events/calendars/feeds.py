@@ -17,6 +17,7 @@ from sqlmodel import Session, col
 
 from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
+from .entries import Front
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, FeedCache, Finished, Made, kept, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
@@ -54,20 +55,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Heading:
-    """What a feed says of itself, in the reader's language.
+class Heading(Front):
+    """What a calendar says of itself.
 
     `capped` is added to the description when not all events fit; `empty` is the one entry of an empty feed;
     `closed` explains why the events are those of another branch.
     """
 
-    name: str
-    description: str
     capped: str
     empty: Note
-    url: str
-    source: str
-    locale: str
     closed: Note | None = None
 
     @property

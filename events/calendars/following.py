@@ -243,15 +243,16 @@ def _note_failure(database: Database, work: Work, error: BranchlineError, now: d
             return
         source.failures += 1
         source.leased_until, source.error = None, packed(error.message)
-        wait = _retry_after(source.failures, error.retry_after if isinstance(error, Unreachable) else None)
-        source.run_at = now + wait if work.url else None
+        source.run_at = now + retry_after(source.failures, error) if work.url else None
         if work.state == SourceState.CONFIRMED:  # so that it can be confirmed again, or is seen anew
             source.state = SourceState.HELD if work.was_active else SourceState.PREVIEWED
 
 
-def _retry_after(failures: int, asked_s: int | None) -> timedelta:
+def retry_after(failures: int, error: BranchlineError) -> timedelta:
+    """How long a server is left alone that has failed so often in a row: never shorter than it asked for."""
     wait: timedelta = min(FIRST_RETRY * 2 ** min(failures - 1, 10), LONGEST_RETRY)
     jitter = random.uniform(0.8, 1.0)  # noqa: S311  (not a secret)
+    asked_s = error.retry_after if isinstance(error, Unreachable) else None
     return max(wait * jitter, timedelta(seconds=asked_s or 0))
 
 

@@ -4,26 +4,19 @@ Atom and JSON Feed have one entry for each event, with the date that comes next:
 news, not fifty-two. CSV has a row for each date.
 """
 
-import json
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+from datetime import datetime, timedelta
 
 from ..branches.sheet import written
 from ..drafts import tidy
 from ..language import Language
-from . import content
+from . import content, entries
 from .content import Publishing, Said, Told
+from .entries import Item, urn, utc
 from .feeds import Heading, Note
 from .horizon import rule_of
 from .timezones import zone
 
-ATOM = "http://www.w3.org/2005/Atom"
-JSON_FEED = "https://jsonfeed.org/version/1.1"
-NOTHING_YET = datetime(2026, 1, 1, tzinfo=UTC)  # when a list without entries was last updated
 DIGITS = 6  # of degrees: 10 cm
 COLUMNS = (
     *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
@@ -93,7 +86,7 @@ def _facts(shown: Said, spoken: Language) -> dict[str, object]:
         "cost": event.cost,
         "access": [word for word in event.access.split(",") if word],
         "language": event.language,
-        "updated": _utc(changed_at or event.modified_at),
+        "updated": utc(changed_at or event.modified_at),
     }
 
 
@@ -140,33 +133,6 @@ def _cell(value: object) -> str | float | None:
 # ---------------------------------------------------------------- entries
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """An entry of Atom or JSON Feed. `id` is a URN, stable for life; `tags` are slugs with names, `authors` names
-    with pages. `language`: of the title."""
-
-    id: str
-    url: str
-    title: str
-    language: str
-    summary: str
-    html: str
-    text: str
-    published_at: datetime
-    updated_at: datetime
-    tags: Sequence[tuple[str, str]] = ()
-    authors: Sequence[tuple[str, str]] = ()
-    record: dict[str, object] = field(default_factory=dict)
-
-
-def urn(uid: str) -> str:
-    """Our UIDs are UUIDs; one from elsewhere becomes one that is always the same."""
-    try:
-        return uuid.UUID(hex=uid).urn
-    except ValueError:
-        return uuid.uuid5(uuid.NAMESPACE_OID, uid).urn
-
-
 def item(shown: Said, publishing: Publishing, spoken: Language) -> Item:
     """An event by the date that comes next, and what is off or moved later on."""
     event, told = shown.event, shown.told
@@ -207,92 +173,13 @@ def _items(heading: Heading, events: Sequence[Said], publishing: Publishing, spo
     return [*notes, *(item(shown, publishing, spoken) for shown in events)]
 
 
-# ---------------------------------------------------------------- JSON Feed
+# ---------------------------------------------------------------- Atom and JSON Feed
 
 
 def json_feed(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
-    """https://jsonfeed.org/version/1.1; each item has its date in `_branchline`, as `record` makes it."""
-    feed = {
-        "version": JSON_FEED,
-        "title": heading.name,
-        "home_page_url": heading.url,
-        "feed_url": heading.source,
-        "description": heading.description,
-        "language": heading.locale,
-        "authors": [{"name": publishing.organisation, "url": publishing.base_url}],
-        "items": [_json_item(each) for each in _items(heading, events, publishing, spoken)],
-    }
-    return json.dumps(feed, ensure_ascii=False).encode()
-
-
-def _json_item(item: Item) -> dict[str, object]:
-    values: dict[str, object] = {
-        "id": item.id,
-        "url": item.url,
-        "title": tidy(item.title),
-        "summary": tidy(item.summary),
-        "content_html": tidy(item.html),
-        "content_text": tidy(item.text),
-        "date_published": _utc(item.published_at),
-        "date_modified": _utc(item.updated_at),
-        "language": item.language,
-        "tags": [name for _, name in item.tags],
-        "authors": [{"name": name, "url": url} for name, url in item.authors],
-        "_branchline": item.record,
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-# ---------------------------------------------------------------- Atom
+    """Each item has its date in `_branchline`, as `record` makes it."""
+    return entries.json_feed(heading, _items(heading, events, publishing, spoken), publishing)
 
 
 def atom(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
-    """RFC 4287, serialised by a serialiser; what XML cannot hold was taken out before."""
-    items = _items(heading, events, publishing, spoken)
-    feed = Element("feed", {"xmlns": ATOM, "xml:lang": heading.locale})
-    _text(feed, "id", heading.source)
-    _text(feed, "title", heading.name)
-    _text(feed, "subtitle", heading.description)
-    _text(feed, "updated", _utc(max((each.updated_at for each in items), default=NOTHING_YET)))
-    _link(feed, "self", heading.source, "application/atom+xml")
-    _link(feed, "alternate", heading.url, "text/html")
-    _author(feed, publishing.organisation, publishing.base_url)
-    for each in items:
-        _entry(feed, each)
-    written_: bytes = ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True)
-    return written_
-
-
-def _entry(feed: Element, item: Item) -> None:
-    entry = SubElement(feed, "entry")
-    _text(entry, "id", item.id)
-    _text(entry, "title", item.title, {"xml:lang": item.language})
-    _text(entry, "published", _utc(item.published_at))
-    _text(entry, "updated", _utc(item.updated_at))
-    _link(entry, "alternate", item.url, "text/html")
-    for name, url in item.authors:
-        _author(entry, name, url)
-    for slug, name in item.tags:
-        SubElement(entry, "category", {"term": slug, "label": tidy(name)})
-    if item.summary:
-        _text(entry, "summary", item.summary)
-    if item.html:
-        _text(entry, "content", item.html, {"type": "html"})
-
-
-def _author(parent: Element, name: str, url: str) -> None:
-    author = SubElement(parent, "author")
-    _text(author, "name", name)
-    _text(author, "uri", url)
-
-
-def _link(parent: Element, relation: str, url: str, media_type: str) -> None:
-    SubElement(parent, "link", {"rel": relation, "type": media_type, "href": tidy(url)})
-
-
-def _text(parent: Element, tag: str, text: str, attributes: dict[str, str] | None = None) -> None:
-    SubElement(parent, tag, attributes or {}).text = tidy(text)
+    return entries.atom(heading, _items(heading, events, publishing, spoken), publishing)

@@ -5,15 +5,16 @@ the dates again, and `differences` tells beforehand which would move.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlmodel import Session
 
 from ..db import table_of
-from . import content
+from . import content, dates_changed
 from .content import Told
+from .dates_changed import Known, lost
 from .models import Event, Occurrence, Override
 from .recurrence import Rule, parse_rule, starts
 from .timezones import to_utc
@@ -27,8 +28,12 @@ def rule_of(event: Event) -> Rule | None:
     return parse_rule(event.rrule, event.start, event.timezone, event.all_day) if event.rrule else None
 
 
-def write_occurrences(session: Session, told: Told, now: datetime) -> bool:
-    """The dates within the horizon, in wall clock and in UTC, and the bounds of the whole. Whether they changed."""
+def write_occurrences(session: Session, told: Told, now: datetime, *, same_rules: bool = True) -> bool:
+    """The dates within the horizon, in wall clock and in UTC, and the bounds of the whole. Whether they changed.
+
+    Those that people knew and that are not the same any more are put down to be told. Not `same_rules`: the dates
+    were derived by another tzdata, so that the moments may differ although nobody has changed anything.
+    """
     event, rule = told.event, rule_of(told.event)
     horizon = now + HORIZON
     _set_bounds(told, rule, horizon)
@@ -36,12 +41,15 @@ def write_occurrences(session: Session, told: Told, now: datetime) -> bool:
     table = table_of(Occurrence)
     query = sa.select(table).where(table.c.event_id == event.id).order_by(table.c.original_start)
     connection = session.connection()
-    if [dict(row) for row in connection.execute(query).mappings()] == wanted:
+    known = [dict(row) for row in connection.execute(query).mappings()]
+    if known == wanted:
         return False
+    before, after = list(map(Known.of, known)), list(map(Known.of, wanted))
+    dates_changed.note(session, event.id or 0, lost(before, after, now, same_rules=same_rules), now)
     connection.execute(sa.delete(table).where(table.c.event_id == event.id))
     if wanted:
         connection.execute(table.insert(), wanted)
-    return True
+    return [replace(one, place="") for one in before] != [replace(one, place="") for one in after]
 
 
 def _set_bounds(told: Told, rule: Rule | None, horizon: datetime) -> None:
@@ -67,8 +75,10 @@ def _occurrences(told: Told, rule: Rule | None, now: datetime, horizon: datetime
     since = _wall(now - KEPT_PAST) if rule else event.start
     until = _wall(horizon) if rule else event.start + timedelta(seconds=1)
     skipped = [datetime.fromisoformat(text) for text in event.exdates]
+    usual = _whereabouts(told)
     return [
         _occurrence(event, original, overrides.get(original))
+        | {"place": _whereabouts(told, overrides[original]) if original in overrides else usual}
         for original in starts(rule, event.start, skipped, since, until, MOST_OCCURRENCES)
     ]
 
@@ -85,6 +95,14 @@ def _occurrence(event: Event, original: datetime, override: Override | None) -> 
         "cancelled": content.is_cancelled(event, override),
         "title": content.title(event, override),
     }
+
+
+def _whereabouts(told: Told, override: Override | None = None) -> str:
+    """In one line, with the link to take part. Of a branch its address is enough: by another name it has not moved."""
+    shown = content.place(told, override)
+    name = "" if shown == content.branch_place(told.owner) and shown.address else shown.name
+    link = content.said(told).online_url
+    return ", ".join(part for part in (name, shown.address, link) if part)
 
 
 def _wall(moment: datetime) -> datetime:

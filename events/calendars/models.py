@@ -305,8 +305,8 @@ class Departure(Row, table=True):
 class DateChange(Row, table=True):
     """Dates of an event that people knew and that are not the same any more; the worker tells those who follow it.
 
-    `before` has what was said of each (see `horizon.told_before`). A change that is taken back before `run_at`, when
-    the worker looks, is told to nobody.
+    `before` has what was said of each (see `dates_changed.told_before`). A change that is taken back before `run_at`,
+    when the worker looks, is told to nobody.
     """
 
     __tablename__ = "date_change"

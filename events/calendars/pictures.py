@@ -1,10 +1,10 @@
-"""Pictures of events: kept as they were sent until the worker has made ours of them, then forgotten.
+"""Pictures of events and of news: kept as they were sent until the worker has made ours of them, then forgotten.
 
 An event names its picture from the moment it was sent. It is shown, and calendars hear of it, once it is ready.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,7 +41,7 @@ class Work:
     original: bytes
 
 
-def add(session: Session, branch_id: int, picture_id: str, data: bytes, now: datetime) -> None:
+def add(session: Session, branch_id: int | None, picture_id: str, data: bytes, now: datetime) -> None:
     """Keeps what was sent, which `events.pictures.check` has passed; once, however often it is sent."""
     picture = Picture(id=picture_id, branch_id=branch_id, original=data, created_at=now, run_at=now)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -53,6 +53,13 @@ def one(session: Session, picture_id: str | None) -> Picture | None:
     """The picture without its bytes."""
     query = select(Picture).options(*map(defer, _BLOBS)).where(col(Picture.id) == picture_id)
     return session.exec(query).one_or_none() if picture_id else None
+
+
+def ready(session: Session, ids: Collection[str]) -> Mapping[str, Picture]:
+    """Those of them that can be shown, without their bytes, by their names."""
+    query = select(Picture).options(*map(defer, _BLOBS)).where(col(Picture.id).in_(ids))
+    found = session.exec(query.where(_is(PictureState.READY))) if ids else ()
+    return {picture.id: picture for picture in found}
 
 
 def data(session: Session, picture_id: str, *, small: bool = False) -> bytes:
@@ -151,13 +158,16 @@ def _is(state: PictureState) -> sa.ColumnElement[bool]:
 # ---------------------------------------------------------------- what nobody uses any more
 
 
-def forget_unused(session: Session, now: datetime) -> int:
-    """Removes pictures that no event has, none that was removed lately, and no version that could be had back."""
+def forget_unused(session: Session, now: datetime, also_used: sa.Select[Any]) -> int:
+    """Removes pictures that no event has, none that was removed lately, and no version that could be had back.
+
+    `also_used`: the names of those that are used elsewhere.
+    """
     since = now - KEEP_UNUSED
     lives = sa.or_(col(Event.deleted_at).is_(None), col(Event.deleted_at) > since)
     used = sa.select(col(Event.picture_id)).where(col(Event.picture_id).is_not(None), lives)
     query = select(Picture.id, Picture.state).where(
-        col(Picture.created_at) < since, col(Picture.id).not_in(used)
+        col(Picture.created_at) < since, col(Picture.id).not_in(used), col(Picture.id).not_in(also_used)
     )
     unused = dict(session.exec(query).all())
     if not unused:

@@ -116,6 +116,13 @@ class Listed:
         return Point(self.latitude, self.longitude)
 
     @property
+    def place_line(self) -> str:
+        """The venue, else the town of the branch; nothing for what is only online."""
+        if self.venue_name or self.venue_address:
+            return ", ".join(part for part in (self.venue_name, self.venue_address) if part)
+        return "" if self.attendance == Attendance.ONLINE else self.branch_city
+
+    @property
     def moved(self) -> Message | None:
         """From when to when; nothing for what does not take place anyway."""
         first = self.original_start if self.rrule else self.moved_from
@@ -132,7 +139,7 @@ def upcoming(
     With `selection.first` in the past, dates since then.
     """
     query = (
-        _listing()
+        listing()
         .where(*wanted(session, selection, now))
         .order_by(col(Occurrence.starts_at), col(Occurrence.event_id))
         .offset((page - 1) * size)
@@ -232,7 +239,7 @@ def next_dates_of_branches(session: Session, branch_ids: Sequence[int], now: dat
     """The next date that is on, for each of the branches that has one: one query for all."""
     host = table_of(EventBranch).c
     first = (
-        _listing()
+        listing()
         .add_columns(
             host.branch_id,
             sa.func.row_number()
@@ -259,7 +266,7 @@ def date_of(session: Session, event_id: int, day: date) -> Listed:
     """The date of an event that was planned for that day. Raises NotFound."""
     midnight = datetime.combine(day, datetime.min.time())
     planned = col(Occurrence.original_start)
-    query = _listing().where(
+    query = listing().where(
         col(Occurrence.event_id) == event_id, planned >= midnight, planned < midnight + timedelta(days=1)
     )
     row = session.connection().execute(query.order_by(planned)).first()
@@ -327,7 +334,8 @@ def topic_ids(session: Session, slugs: Sequence[str]) -> list[int]:
     return [topic.id for slug in slugs if (topic := topic_at(session, slug)).id is not None]
 
 
-def _listing() -> sa.Select[Any]:
+def listing() -> sa.Select[Any]:
+    """Of dates, what `Listed` has of each: the columns in its order."""
     event, occurrence, branch = table_of(Event).c, table_of(Occurrence).c, table_of(Branch).c
     override = table_of(Override).c
     return (

@@ -105,27 +105,39 @@ def as_mail(row: OutgoingMail) -> Mail:
     )
 
 
-def mark_sent(session: Session, mail_id: int, now: datetime) -> None:
-    """What it says is forgotten."""
-    mail = session.get_one(OutgoingMail, mail_id)
-    mail.sent_at, mail.leased_until, mail.last_error = now, None, ""
-    mail.body = mail.html = mail.event_file = ""
+def mark_sent(session: Session, mail_id: int, now: datetime) -> OutgoingMail | None:
+    """What it says is forgotten. None: it was taken out meanwhile."""
+    mail = _held(session, mail_id)
+    if mail is not None:
+        mail.sent_at, mail.failed_at, mail.leased_until, mail.last_error = now, None, None, ""
+        mail.body = mail.html = mail.event_file = ""
+    return mail
 
 
-def mark_failed(session: Session, mail_id: int, error: str, now: datetime) -> None:
-    """For good: an admin sees it in the outbox."""
-    mail = session.get_one(OutgoingMail, mail_id)
+def mark_failed(session: Session, mail_id: int, error: str, now: datetime) -> OutgoingMail | None:
+    """For good: an admin sees it in the outbox. None: it was taken out, or another worker has sent it."""
+    mail = _held(session, mail_id)
+    if mail is None or mail.sent_at is not None:
+        return None
     mail.failed_at, mail.leased_until, mail.last_error = now, None, error[:500]
+    return mail
 
 
-def put_back(session: Session, mail_id: int, error: str, now: datetime) -> None:
-    """Tries again later, ever less often, for 48 hours."""
-    mail = session.get_one(OutgoingMail, mail_id)
+def put_back(session: Session, mail_id: int, error: str, now: datetime) -> OutgoingMail | None:
+    """Tries again later, ever less often, for 48 hours; then it has failed. None as in `mark_failed`."""
+    mail = _held(session, mail_id)
+    if mail is None or mail.sent_at is not None:
+        return None
     if now - mail.created_at > GIVE_UP_AFTER:
-        mark_failed(session, mail_id, error, now)
-        return
+        return mark_failed(session, mail_id, error, now)
     mail.leased_until, mail.last_error = None, error[:500]
     mail.run_at = now + backoff(mail.attempts)
+    return mail
+
+
+def _held(session: Session, mail_id: int) -> OutgoingMail | None:
+    """The row, which nobody changes before the transaction ends."""
+    return session.get(OutgoingMail, mail_id, with_for_update=True)
 
 
 def backoff(attempts: int) -> timedelta:
@@ -143,9 +155,51 @@ def waiting(session: Session) -> tuple[int, datetime | None]:
     return number, oldest
 
 
+def lag(session: Session, now: datetime) -> timedelta:
+    """How long the oldest mail has been due: nothing, as long as workers and mail server keep up."""
+    table = table_of(OutgoingMail)
+    oldest = sa.select(sa.func.min(table.c.run_at)).where(
+        table.c.sent_at.is_(None), table.c.failed_at.is_(None), table.c.run_at <= now
+    )
+    since = session.connection().execute(oldest).scalar_one()
+    return now - since if since else timedelta()
+
+
+def progress(session: Session, batch: str) -> tuple[int, int, int]:
+    """How many mails of a batch were sent, wait, and failed."""
+    sent, failed = col(OutgoingMail.sent_at).is_not(None), col(OutgoingMail.failed_at).is_not(None)
+    query = sa.select(
+        sa.func.count().filter(sent),
+        sa.func.count().filter(sa.not_(sa.or_(sent, failed))),
+        sa.func.count().filter(failed),
+    ).where(col(OutgoingMail.batch) == batch)
+    went, waits, refused = session.connection().execute(query).one()
+    return went, waits, refused
+
+
+def stop(session: Session, batch: str) -> int:
+    """Takes out what still waits of a batch, and says how many; what is being sent at this moment goes out."""
+    return _take_out(session, col(OutgoingMail.batch) == batch)
+
+
+def forget_waiting(session: Session, recipient: str) -> int:
+    """Takes out what waits for somebody who has unsubscribed: what has such a link, and nothing else."""
+    return _take_out(
+        session, col(OutgoingMail.recipient) == recipient, col(OutgoingMail.unsubscribe_url) != ""
+    )
+
+
+def _take_out(session: Session, *conditions: sa.ColumnElement[bool]) -> int:
+    table = table_of(OutgoingMail)
+    free = (table.c.sent_at.is_(None), table.c.failed_at.is_(None), table.c.leased_until.is_(None))
+    return session.connection().execute(sa.delete(table).where(*free, *conditions)).rowcount
+
+
 def purge(session: Session, now: datetime) -> None:
     """Contact messages and sent mails are not kept: 30 days after delivery they are gone."""
     before = now - KEEP_MESSAGES
+    over = sa.select(col(ContactMessage.id)).where(col(ContactMessage.created_at) < before)
+    session.exec(sa.delete(OutgoingMail).where(col(OutgoingMail.message_ref).in_(over)))
     session.exec(sa.delete(ContactMessage).where(col(ContactMessage.created_at) < before))
     session.exec(sa.delete(OutgoingMail).where(col(OutgoingMail.sent_at) < before))
     session.exec(sa.delete(OutgoingMail).where(col(OutgoingMail.failed_at) < before))

@@ -14,7 +14,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..db import table_of
+from ..drafts import host_in_ascii
 from ..errors import Gone, Message, NotFound, Unreadable, say
+from ..mail import LOCAL_PART
 from .history import Version
 from .models import (
     ApiToken,
@@ -67,9 +69,11 @@ def normal_email(text: str) -> str:
             say("This is not an e-mail address we can write to. It should look like name@example.org.")
         )
     local, _, domain = email.rpartition("@")
+    if not LOCAL_PART.fullmatch(local):
+        raise Unreadable(say("Before the @ of an address only plain letters, digits and signs can stand."))
     no_domain = Unreadable(say("The part after the @ is not a name that mail can be sent to."))
     try:
-        domain = domain.encode("idna").decode("ascii")
+        domain = host_in_ascii(domain)
     except UnicodeError as error:
         raise no_domain from error
     if not _DOMAIN.fullmatch(domain):

@@ -65,7 +65,7 @@ def nearest(
     left out. Five columns are added behind its own: the chord's square, x, y, z and id. Only x, y and z place a
     row: a branch whose address is confidential has those of its area, whatever its coordinates are.
     """
-    by = _by_boxes if _index(session) == SQLITE else _by_distance
+    by = _by_boxes if index_of(session) == SQLITE else _by_distance
     wanted = limit + EXTRA
     while True:
         rows = by(session, statement, table, point, wanted)
@@ -79,7 +79,18 @@ def within(session: Session, table: sa.Table, point: Point, distance: Distance) 
     reach = _chord_m(distance)
     spot = Spot(*(sa.literal(metres, sa.Float()) for metres in (*point.ecef(), reach)))
     near = _chord2(table, spot) <= reach**2
-    return sa.and_(_in_box(_index(session), table, spot), near) if reach < WHOLE_EARTH_M / 2 else near
+    return sa.and_(_in_box(index_of(session), table, spot), near) if reach < WHOLE_EARTH_M / 2 else near
+
+
+@cache
+def within_here(index: str, table: sa.Table) -> sa.ColumnElement[bool]:
+    """As `within`, for a statement that is made once (for what `index_of` says) and filled in with `here`."""
+    return sa.and_(_in_box(index, table, HERE), _chord2(table, HERE) <= HERE.reach * HERE.reach)
+
+
+def here(point: Point, distance: Distance) -> dict[str, float]:
+    """The values of HERE for what lies within the distance."""
+    return _here(point, _chord_m(distance))
 
 
 @lru_cache(64)
@@ -139,7 +150,7 @@ def _by_distance(
 ) -> Sequence[sa.Row[Any]]:
     """PostgreSQL's index walks outwards by itself, if it is asked for one order only; so all ties come."""
     query = _placed(statement, table)
-    away = _cube_away(table) if _index(session) == CUBE else _added(table)[0]
+    away = _cube_away(table) if index_of(session) == CUBE else _added(table)[0]
     rows = session.execute(query.order_by(away).fetch(wanted, with_ties=True), _here(point, 0.0)).all()
     return sorted(rows, key=lambda row: (_chord(row), _id(row)))[:wanted]
 
@@ -255,7 +266,7 @@ def _cube(table: sa.Table) -> sa.ColumnElement[Any]:
     return sa.literal_column(f"cube(ARRAY[{at}])")
 
 
-def _index(session: Session) -> str:
+def index_of(session: Session) -> str:
     """Which index there is. An extension that is added while we run is noticed at the next start."""
     if session.get_bind().dialect.name == "sqlite":
         return SQLITE

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from ..errors import Gone, say
 from .models import Subscription
 
-_TOKEN = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{48})")
+_TOKEN = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{48})")  # a larger number PostgreSQL would not even look for
 _MARK_DIGITS = 48  # 192 bits
 
 
@@ -27,10 +27,10 @@ def token_of(subscription: Subscription, secret: str) -> str:
     return f"{subscription.id}-{_mark(subscription, secret)}"
 
 
-def subscription_at(session: Session, token: str, secret: str) -> Subscription:
-    """Raises Gone when it has ended, or never was."""
+def subscription_at(session: Session, token: str, secret: str, *, hold: bool = False) -> Subscription:
+    """Raises Gone when it has ended, or never was. `hold`: nobody else changes it before this transaction ends."""
     match = _TOKEN.fullmatch(token)
-    found = session.get(Subscription, int(match[1])) if match else None
+    found = session.get(Subscription, int(match[1]), with_for_update=hold or None) if match else None
     if match is None or found is None or not hmac.compare_digest(match[2], _mark(found, secret)):
         raise Gone(say("This subscription has ended, or the link was cut short by the mail program."))
     return found

@@ -160,7 +160,7 @@ def _use_new_address(request: Request, session: Session, form: Form, one_time: O
     name = state_of(request).settings.name
     body = say(
         "From now on you sign in to %(name)s with another address than this one: %(email)s\n\n"
-        "If you did not want that, please write to those who run the site at once: %(address)s",
+        "If you did not want that, please write to those who run the site at once:\n%(address)s",
         name=name,
         email=person.email,
         address=links.whole_address(request, "/about"),

@@ -15,8 +15,11 @@ from ..calendars.models import Event
 from ..desk import branch_changes, reorganizing
 from ..desk.reorganizing import Act, Belongings
 from ..errors import Conflict, InvalidForm, Message, NotFound, say
+from ..messages import inbox
+from ..news import writing
 from ..people import permissions
 from ..people.models import Role
+from ..subscriptions import choices
 from .branch_form import COLUMN_WORDS, country_options, words_of
 from .endpoints import now, person_of
 from .forms import EMPTY, NO_FAULTS, Form, checked, form_key, known_day, query
@@ -67,6 +70,8 @@ def close(request: Request, session: Session, form: Form) -> Response:
         reason=form["reason"].strip(),
         act=_act(request),
     )
+    if successor is not None and form["events"] == HAND_OVER:
+        choices.follow_on(session, branch, successor)
     return _done(request, branch, "closed", left)
 
 
@@ -196,6 +201,9 @@ def merge(request: Request, session: Session, form: Form) -> Response:
         raise InvalidForm(faults or {"into": say("Please fill this in.")})
     branch_changes.lock(session, into)
     left = reorganizing.merge(session, branch, into, day=_today(branch), act=_act(request))
+    inbox.take_over(session, branch, into, now())
+    writing.take_over(session, branch, into, person_of(request), now())
+    choices.follow_on(session, branch, into)
     return _done(request, branch, "merged", left)
 
 

@@ -13,6 +13,7 @@ from ..branches.serving import described, territory_of
 from ..desk import branch_changes
 from ..errors import InvalidForm, Message, NotFound, say
 from ..language import Language
+from ..messages import refusals
 from ..people import permissions
 from ..people.models import Role
 from . import near
@@ -53,6 +54,7 @@ DONE: Mapping[str, Message] = {
     ),
     "table": say("The table has been applied: all of it."),
     "forgotten": say("The table has been forgotten. Nothing was changed."),
+    "address": say("Thank you. Messages go to the address of this branch again."),
 }
 
 
@@ -186,6 +188,7 @@ def _form_page(
         faults=faults,
         labels=words_of(spoken, FIELD_WORDS),
         theirs=theirs,
+        refused=refusals.of_branch(session, branch) if branch else None,
         preview=_preview(request, session, branch, *read) if read else None,
         key=form_key(form),
         parents=[(f"/branches/{one.slug}", one.name) for one in mine],

@@ -18,7 +18,7 @@ from ..calendars.queries import Selection, upcoming
 from ..desk import branch_changes
 from ..errors import Unreadable
 from ..places.geo import Distance
-from . import near
+from . import near, news
 from .api import interpretations
 from .endpoints import now
 from .environment import link
@@ -89,7 +89,11 @@ def page(request: Request, session: Session) -> Response:
         languages_spoken=spoken.listed([language_name(spoken, tag) for tag in branch.language_list]),
         accessibility=access_in_words(spoken, branch.accessibility_list),
         subscribe=subscribe_links(request, f"/branches/{branch.slug}.ics", {}),
-        feeds=alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
+        news=news.of_branch(request, session, branch),
+        feeds=[
+            *alternates(request, f"/branches/{branch.slug}", {}, branch.name, ("ics", "atom")),
+            *news.news_feeds(request, {"branch": branch.slug}),
+        ],
         may_edit=branch_changes.may_change(session, request.state.person, branch),
     )
 

@@ -22,14 +22,9 @@ from .forms import Form, known_day, number_at, page_number, query
 from .reading import other_links
 from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
+from .signing_up import can_be_followed
 from .state import language_of, state_of
-from .subscribing import (
-    alternates,
-    alternates_of_events,
-    canonical_query,
-    mail_draft,
-    subscribe_links,
-)
+from .subscribing import alternates, alternates_of_events, canonical_query, subscribe_links
 from .templating import render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
 
@@ -213,9 +208,7 @@ def event(request: Request, session: Session) -> Response:
         shown=event_row(request, chosen) if chosen else None,
         data=json_ld.script(said, here, publishing, spoken),
         access=access_in_words(spoken, [word for word in found.access.split(",") if word]),
-        share=mail_draft(
-            found.title, state_of(request).settings.public_url + link(spoken.code, f"/events/{found.id}", {})
-        ),
+        day=said.planned_day if query(request)["date"] else None,
         hosts=[
             {"name": host.name, "href": link(spoken.code, f"/branches/{host.slug}", {})}
             for host in told.hosts
@@ -226,6 +219,7 @@ def event(request: Request, session: Session) -> Response:
         dates=[event_row(request, listed) for listed in dates if listed != chosen],
         repeats=repeats(spoken, chosen) if chosen else None,
         zone=spoken.zone(found.timezone),
+        can_be_followed=can_be_followed(found),
         span=spoken.span(found.start, found.end, found.all_day),
         first_day=spoken.day(found.start.date()),
         subscribe=subscribe_links(request, f"/events/{found.id}.ics", {}),

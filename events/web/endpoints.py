@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NoReturn, TypeVar
 
+from python_multipart.multipart import parse_options_header
 from sqlmodel import Session
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -25,7 +26,7 @@ from ..people import permissions, sign_in, tokens
 from ..people.models import Person, Role
 from .forms import Form
 from .responses import Unauthorized, sign_in_first
-from .security import API, bearer_token, is_api
+from .security import API, LARGEST_BODY, bearer_token, is_api
 from .state import SESSION_COOKIE, ShownPerson, State, client_address, state_of
 
 MOST_FIELDS = 300
@@ -133,7 +134,8 @@ class Write:
     async def answer(self, request: Request) -> Response:
         state = state_of(request)
         await _count_page(request, state)
-        async with request.form(max_fields=MOST_FIELDS, max_files=1) as data:
+        _check_charset(request)
+        async with request.form(max_fields=MOST_FIELDS, max_files=1, max_part_size=LARGEST_BODY) as data:
             form = await _read_form(data)
         return await in_thread(state, lambda: self.work(request, state, form))
 
@@ -246,6 +248,14 @@ def _count_token(request: Request, state: State) -> None:
     if not known:
         raise Unauthorized
     state.limiter.count(limits.API, token, now())
+
+
+def _check_charset(request: Request) -> None:
+    """Browsers name none (RFC 7578). Starlette decodes by any codec of Python's that a request names, and some of
+    them make text of no letters. Raises Unreadable."""
+    _, options = parse_options_header(request.headers.get("content-type", ""))
+    if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        raise Unreadable(say("The request cannot be read."))
 
 
 async def _read_form(data: FormData) -> Form:

@@ -130,7 +130,7 @@ def _mail_invitation(
     )
     body = say(
         "%(sentence)s\n\nOpen this link and press the button to begin:\n\n%(address)s\n\n"
-        "It works once, within %(days)d days. Later you get another one with this address at %(again)s",
+        "It works once, within %(days)d days. Later you get another one with this address here:\n%(again)s",
         sentence=Message(what.text, {**what.values, "inviter": inviter.name or inviter.email, "name": name}),
         address=links.address_of(request, token),
         days=DAYS,

@@ -8,6 +8,8 @@ from ..calendars import changes
 from ..calendars.models import Event
 from ..desk import proposals
 from ..errors import Conflict, NotFound, say
+from ..news import writing
+from ..news.models import Notice
 from ..people import permissions
 from ..people.models import Role
 from .endpoints import person_of
@@ -49,3 +51,35 @@ def deciding_at(request: Request, session: Session, slug: str) -> Branch:
 def branch_at(request: Request, session: Session, least: Role = Role.ORGANIZER) -> Branch:
     """The branch whose slug is in the path."""
     return permissions.branch_of(session, person_of(request), request.path_params["slug"], least)
+
+
+def notice_at(request: Request, session: Session, *, removed: bool = False) -> Notice:
+    """The notice whose number is in the path; the organisation's are the admins'. `removed`: one that was, too."""
+    notice = session.get(Notice, number_at(request))
+    if notice is None or (notice.removed_at is not None and not removed):
+        raise NotFound
+    branch = branch_of_notice(session, notice)
+    if branch is not None:
+        permissions.branch_of(session, person_of(request), branch.slug)
+    elif not person_of(request).is_admin:
+        raise NotFound
+    return notice
+
+
+def notice_to_change(request: Request, session: Session, *, removed: bool = False) -> Notice:
+    """As `notice_at`. Raises Conflict for what is published, where the person may not publish."""
+    writing.hold(session, notice_at(request, session, removed=removed))
+    notice = notice_at(request, session, removed=removed)  # moved or removed while this waited?
+    if not notice.is_draft and not may_publish(request, session, notice):
+        raise Conflict(say("It is published: only somebody who may publish for your branch can change it."))
+    return notice
+
+
+def may_publish(request: Request, session: Session, notice: Notice) -> bool:
+    branch = branch_of_notice(session, notice)
+    return branch is None or permissions.is_trusted(session, person_of(request), branch)
+
+
+def branch_of_notice(session: Session, notice: Notice) -> Branch | None:
+    """None: it is the organisation's."""
+    return session.get_one(Branch, notice.branch_id) if notice.branch_id is not None else None

@@ -14,6 +14,7 @@ from ..calendars.paging import Ahead
 from ..desk import overview, proposals
 from ..desk.overview import Kind
 from ..errors import NotFound, say
+from ..messages import inbox
 from ..people import joining, permissions
 from . import freshness, queue
 from .endpoints import now, person_of
@@ -51,6 +52,7 @@ def desk(request: Request, session: Session) -> Response:
         waiting=queue.waiting(request, session),
         requests=joining.number_waiting(session, person),
         own=len(proposals.own(session, person)),
+        messages=inbox.number(session, person),
         unconfirmed=[] if kind else freshness.waiting(request, session),
         done=_DONE.get(form["done"]),
     )

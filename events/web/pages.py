@@ -9,12 +9,11 @@ from ..calendars.queries import EVERYTHING, upcoming
 from ..errors import NotFound
 from ..messages import outbox
 from ..migrations import is_newest
+from . import news
 from .endpoints import now
-from .finding import select_kindly
-from .forms import query
 from .rows import by_day
 from .state import language_of, state_of
-from .subscribing import alternates_of_events, canonical_query, subscribe_links
+from .subscribing import alternates_of_events, subscribe_links
 from .templating import render
 
 EVENTS_ON_HOME = 8
@@ -23,30 +22,18 @@ STATIC_AGE_S = 31_536_000
 
 def home(request: Request, session: Session) -> Response:
     rows, more = upcoming(session, EVERYTHING, now(), size=EVENTS_ON_HOME)
+    stories = news.top_stories(request, session)
     return render(
         request,
         "pages/home.html",
+        stories=stories,
+        headlines=news.recent(request, session, without=stories),
         days=by_day(request, rows),
         more=more,
         branch_count=branches.count(session),
         text=_operator_text(request, "home"),
         subscribe=subscribe_links(request, "/events.ics", {}),
         feeds=alternates_of_events(request, EVERYTHING),
-    )
-
-
-def subscribe(request: Request, session: Session) -> Response:
-    form = query(request)
-    selection, finding = select_kindly(request, session, form)
-    return render(
-        request,
-        "pages/subscribe.html",
-        status_code=finding.status,
-        form=form,
-        finding=finding,
-        sentence=finding.sentence,
-        subscribe=subscribe_links(request, "/events.ics", canonical_query(request, selection)),
-        feeds=[] if finding.problem else alternates_of_events(request, selection),
     )
 
 

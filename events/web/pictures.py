@@ -1,9 +1,10 @@
-"""The picture of an event: sending one, saying in words what it shows, taking it away; and showing it to everybody."""
+"""Pictures of events and news: sending one, saying in words what it shows, taking it away; and showing it to all."""
 
 import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -12,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..calendars import changes, pictures
-from ..calendars.models import Picture, PictureState
+from ..calendars.models import Event, Picture, PictureState
 from ..drafts import Draft, ShortText
 from ..errors import InvalidForm, Message, TooLarge, Unreadable, say
+from ..news.models import Notice
 from ..pictures import ACCEPTED, MEDIA_TYPE, check, small_width
 from ..sandbox import unpacked
 from .endpoints import now, person_of
@@ -69,32 +71,41 @@ def page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
     event = event_to_change(request, session)
-    picture = pictures.one(session, event.picture_id)
+    return page_of(request, session, event, f"/organize/events/{event.id}", _DONE, form, faults)
+
+
+def page_of(
+    request: Request,
+    session: Session,
+    owner: Event | Notice,
+    address: str,
+    done: Mapping[str, Message],
+    form: Form,
+    faults: Mapping[str, Message],
+) -> Response:
+    """The picture of what is edited at `address`; `done` has what is said after it was saved or removed."""
+    picture = pictures.one(session, owner.picture_id)
     return render(
         request,
         "organize/picture.html",
-        event=event,
+        owner=owner,
+        address=address,
         picture=shown(picture) if picture and picture.state == PictureState.READY else None,
         waiting=picture is not None and picture.state == PictureState.NEW,
         refusal=unpacked(picture.fault) if picture and picture.fault else None,
-        form=form if form is not EMPTY else Form([("alt", event.picture_alt)]),
+        form=form if form is not EMPTY else Form([("alt", owner.picture_alt)]),
         key=form_key(form),
         faults=faults,
         accept=ACCEPTED,
         reload_s=RELOAD_S,
-        done=_DONE.get(query(request)["done"]),
+        done=done.get(query(request)["done"]),
     )
 
 
 def upload(request: Request, session: Session, form: Form) -> Response:
     """Another picture, or other words for the one that is there."""
     event = event_to_change(request, session)
-    before = pictures.one(session, event.picture_id)
-    sent, alt = _checked(form, before)
-    picture_id = event.picture_id
-    if sent:
-        picture_id = _name(form, sent)
-        pictures.add(session, event.branch_id, picture_id, sent, now())
+    picture_id, alt = sent_with(session, form, event, now())
     with changes.recorded(session, event, CHANGED, person_of(request), now()):
         pictures.put_on(session, event, picture_id, alt, state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}/picture", done="saved")
@@ -105,6 +116,18 @@ def remove(request: Request, session: Session, form: Form) -> Response:
     with changes.recorded(session, event, REMOVED, person_of(request), now()):
         pictures.put_on(session, event, None, "", state_of(request).publishing, now())
     return see_other(request, f"/organize/events/{event.id}/picture", done="removed")
+
+
+def sent_with(
+    session: Session, form: Form, owner: Event | Notice, moment: datetime
+) -> tuple[str | None, str]:
+    """The picture that it is to have, which is kept if it is another one, and what that shows. Raises InvalidForm."""
+    sent, alt = _checked(form, pictures.one(session, owner.picture_id))
+    if not sent:
+        return owner.picture_id, alt
+    picture_id = _name(form, sent)
+    pictures.add(session, owner.branch_id, picture_id, sent, moment)
+    return picture_id, alt
 
 
 def _checked(form: Form, before: Picture | None) -> tuple[bytes, str]:

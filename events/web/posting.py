@@ -175,7 +175,7 @@ def read(
     """
     faults: dict[str, Message] = {}
     try:
-        owner = _owner(request, session, form)
+        owner = owner_of(request, session, form)
     except InvalidForm as error:  # what else is wrong is said with it
         faults |= error.faults
         [owner] = permissions.branches(session, person_of(request), 1)
@@ -207,7 +207,7 @@ def read(
     return Written(draft, hosts, place)
 
 
-def _owner(request: Request, session: Session, form: Form) -> Branch:
+def owner_of(request: Request, session: Session, form: Form) -> Branch:
     """By the address of its page, as a choice sends it; by its name, where there are too many to choose from."""
     person = person_of(request)
     try:

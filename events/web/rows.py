@@ -93,7 +93,7 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         day_label=spoken.day(listed.start.date()),
         branch_name=listed.branch_name,
         branch_href=link(spoken.code, f"/branches/{listed.branch_slug}", {}),
-        place_line=place_line(listed),
+        place_line=listed.place_line,
         online=listed.attendance == Attendance.ONLINE,
         hybrid=listed.attendance == Attendance.HYBRID,
         cancelled=listed.cancelled,
@@ -166,12 +166,6 @@ def unit_of(request: Request) -> Unit:
 
 def distance_text(request: Request, distance: Distance) -> str:
     return language_of(request).distance(distance.km, unit_of(request))
-
-
-def place_line(listed: Listed) -> str:
-    if listed.venue_name or listed.venue_address:
-        return ", ".join(part for part in (listed.venue_name, listed.venue_address) if part)
-    return "" if listed.attendance == Attendance.ONLINE else listed.branch_city
 
 
 def repeats(spoken: Language, listed: Listed) -> str | None:

@@ -14,6 +14,7 @@ from ..branches import paging as branches
 from ..calendars import paging as events
 from ..calendars.queries import topics_in_use
 from ..errors import no_such_page
+from ..news import notices
 from .endpoints import now
 from .environment import prefixed
 from .forms import page_number, query
@@ -23,7 +24,10 @@ MOST_URLS = 50_000  # of one file; beyond, /sitemap.xml is an index of several
 MOST_BYTES = 50_000_000  # the protocol has 52,428,800
 AROUND_A_PATH = 150  # bytes of mark-up and of the longest path
 AT_ONCE = 500  # pages that are written together
-PAGES = ("/", "/branches", "/events", "/subscribe", "/suggest", "/about", "/privacy", "/credits")
+PAGES = (
+    *("/", "/branches", "/events", "/news", "/subscribe", "/interests", "/suggest"),
+    *("/about", "/privacy", "/credits"),
+)
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 XHTML = "http://www.w3.org/1999/xhtml"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -69,10 +73,14 @@ def _sections(session: Session, moment: datetime) -> list[Section]:
     def some_events(skip: int, most: int) -> Iterator[Entry]:
         return (Entry(f"/events/{id}", at) for id, at in events.ids_of_pages(session, moment, skip, most))
 
+    def some_news(skip: int, most: int) -> Iterator[Entry]:
+        return (Entry(f"/news/{slug}", at) for slug, at in notices.pages(session, moment, skip, most))
+
     return [
         Section(len(fixed), lambda skip, most: fixed[skip : skip + most]),
         Section(branches.number(session), some_branches),
         Section(events.number_of_pages(session, moment), some_events),
+        Section(notices.number_of_pages(session, moment), some_news),
     ]
 
 

@@ -70,11 +70,6 @@ def alternates_of_events(request: Request, selection: Selection) -> list[Alterna
     return alternates(request, "/events", canonical_query(request, selection), title, tuple(FORMS))
 
 
-def mail_draft(title: str, address: str) -> str:
-    """A mail to a friend in the visitor's own mail program: nothing of it passes through here."""
-    return f"mailto:?subject={quote(title)}&body={quote(address)}"
-
-
 def canonical_query(request: Request, selection: Selection) -> dict[str, object]:
     """The query of the feed: `near=41.92,-87.64&within=25mi`, the rest in a fixed order."""
     unit = unit_of(request)

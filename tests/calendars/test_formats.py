@@ -14,6 +14,7 @@ import pytest
 from events.branches.models import Branch
 from events.calendars import content, formats, json_ld
 from events.calendars.content import Publishing, Said, Told
+from events.calendars.entries import ATOM, urn
 from events.calendars.feeds import Heading, Note
 from events.calendars.ics import vevent
 from events.calendars.models import Event, Override, State, Topic
@@ -102,15 +103,15 @@ def data(one: Said, spoken: Any = ENGLISH) -> Any:
 
 def of(element: ElementTree.Element, path: str) -> str:
     """The text of the one element at the path."""
-    [found] = element.findall("/".join(f"{{{formats.ATOM}}}{tag}" for tag in path.split("/")))
+    [found] = element.findall("/".join(f"{{{ATOM}}}{tag}" for tag in path.split("/")))
     return found.text or ""
 
 
 def links(element: ElementTree.Element) -> dict[str, str]:
-    return {link.attrib["rel"]: link.attrib["href"] for link in element.findall(f"{{{formats.ATOM}}}link")}
+    return {link.attrib["rel"]: link.attrib["href"] for link in element.findall(f"{{{ATOM}}}link")}
 
 
-ENTRY = f"{{{formats.ATOM}}}entry"
+ENTRY = f"{{{ATOM}}}entry"
 
 
 # ---------------------------------------------------------------- Atom
@@ -118,7 +119,7 @@ ENTRY = f"{{{formats.ATOM}}}entry"
 
 def test_an_atom_feed_has_what_rfc_4287_requires() -> None:
     feed = atom(shown(weekly()))
-    assert feed.tag == f"{{{formats.ATOM}}}feed"
+    assert feed.tag == f"{{{ATOM}}}feed"
     assert (of(feed, "id"), of(feed, "title")) == (HEADING.source, "Hazel Clubs: events")
     assert (of(feed, "updated"), of(feed, "author/name")) == ("2026-11-20T09:30:00Z", "Hazel Clubs")
     assert links(feed) == {"self": HEADING.source, "alternate": HEADING.url}
@@ -140,7 +141,7 @@ def test_an_entry_says_when_where_what_by_whom_and_about_what() -> None:
         "Alder Club",
         "https://clubs.example.org/branches/alder",
     )
-    [category] = entry.findall(f"{{{formats.ATOM}}}category")
+    [category] = entry.findall(f"{{{ATOM}}}category")
     assert category.attrib == {"term": "repair", "label": "Repair"}
 
 
@@ -151,7 +152,7 @@ def test_a_feed_without_events_is_valid_too() -> None:
 
 def test_a_closed_branch_explains_itself_in_an_entry_of_its_own() -> None:
     note = Note("Cedar has closed", "You see the events of Alder Club.", "https://clubs.example.org/x", MADE)
-    heading = Heading(**{name: getattr(HEADING, name) for name in HEADING.__slots__} | {"closed": note})
+    heading = replace(HEADING, closed=note)
     first, second = atom(shown(told()), heading=heading).findall(ENTRY)
     assert (of(first, "title"), of(first, "updated")) == ("Cedar has closed", "2026-11-01T09:00:00Z")
     assert of(first, "id") != of(second, "id")
@@ -366,8 +367,8 @@ def test_of_a_confidential_branch_nothing_but_the_town_is_in_any_form() -> None:
 
 
 def test_a_uid_from_elsewhere_becomes_a_urn_that_stays() -> None:
-    assert formats.urn("abc@example.org") == formats.urn("abc@example.org") != formats.urn("abd@example.org")
-    assert formats.urn("abc@example.org").startswith("urn:uuid:")
+    assert urn("abc@example.org") == urn("abc@example.org") != urn("abd@example.org")
+    assert urn("abc@example.org").startswith("urn:uuid:")
 
 
 # ---------------------------------------------------------------- as VEVENTs
@@ -477,7 +478,7 @@ def test_all_who_hold_an_event_are_named() -> None:
     one = told()
     both = replace(one, hosts=[one.owner, branch("birch", "Club Abedul", None)])
     [entry] = atom(shown(both)).findall(ENTRY)
-    assert [name.text for name in entry.iter(f"{{{formats.ATOM}}}name")] == ["Alder Club", "Club Abedul"]
+    assert [name.text for name in entry.iter(f"{{{ATOM}}}name")] == ["Alder Club", "Club Abedul"]
     assert [host["name"] for host in data(shown(both))["organizer"]] == ["Alder Club", "Club Abedul"]
     assert rows(shown(both))[0]["branches"] == "Alder Club; Club Abedul"
 

@@ -28,6 +28,7 @@ from tests.test_pictures import halves, saved
 PREPARED = Prepared(b"\xff\xd8large", b"\xff\xd8small", 1600, 1200)
 LATER = NOW + timedelta(hours=1)
 DAY = timedelta(days=1)
+NOWHERE_ELSE = sa.select(sa.literal("")).where(sa.false())
 once = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # its SQL is covered by others
 
 
@@ -319,8 +320,8 @@ def test_what_no_event_and_no_version_has_goes_after_thirty_days(
         pictures.add(session, cast.alder.id or 0, "young", b"", NOW + DAY)
     give(database, cast, publishing, tool_night, "used")
     with database.writing() as session:
-        assert pictures.forget_unused(session, NOW + KEEP_UNUSED) == 0
-        assert pictures.forget_unused(session, NOW + KEEP_UNUSED + timedelta(hours=1)) == 1
+        assert pictures.forget_unused(session, NOW + KEEP_UNUSED, NOWHERE_ELSE) == 0
+        assert pictures.forget_unused(session, NOW + KEEP_UNUSED + timedelta(hours=1), NOWHERE_ELSE) == 1
         assert kept(session) == {"young", "used"}
 
 
@@ -332,7 +333,7 @@ def test_what_a_version_has_stays_so_that_it_can_be_had_back_but_nothing_that_wa
     with database.writing() as session:
         pictures.mark_ready(session, "replaced", PREPARED, publishing, NOW)
         pictures.mark_refused(session, "torn", Unreadable(say("It is torn.")))
-        assert pictures.forget_unused(session, NOW + KEEP_UNUSED + DAY) == 1
+        assert pictures.forget_unused(session, NOW + KEEP_UNUSED + DAY, NOWHERE_ELSE) == 1
         assert kept(session) == {"replaced", "newest"}
 
 
@@ -346,5 +347,5 @@ def test_a_removed_event_keeps_its_picture_for_thirty_days(
         pictures.put_on(session, event, "one", "Words.", publishing, NOW)
         event.delete(NOW + KEEP_UNUSED)
     with database.writing() as session:
-        assert pictures.forget_unused(session, NOW + 2 * KEEP_UNUSED - DAY) == 0
-        assert pictures.forget_unused(session, NOW + 2 * KEEP_UNUSED + DAY) == 1
+        assert pictures.forget_unused(session, NOW + 2 * KEEP_UNUSED - DAY, NOWHERE_ELSE) == 0
+        assert pictures.forget_unused(session, NOW + 2 * KEEP_UNUSED + DAY, NOWHERE_ELSE) == 1

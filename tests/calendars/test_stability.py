@@ -26,7 +26,7 @@ from events.calendars.queries import Selection
 from events.db import Database
 from events.places.geo import Distance, Point
 
-heading = Heading("Life", "All", "", Note("Nothing"), "https://example.org/", "https://example.org/x.ics", sys.argv[3])
+heading = Heading("Life", "All", "https://example.org/", "https://example.org/x.ics", sys.argv[3], "", Note("Nothing"))
 database = Database(sys.argv[1], size=1)
 near = Selection(near=Point(41.92, -87.64), within=Distance(40.0))
 selections = (Selection(), Selection(branches=("cedar", "alder")), Selection(topics=("repair",)), near)

@@ -1,6 +1,7 @@
 """From the outbox to a mail server that is up, down, slow of mind, or rude; and what kill -9 does to it."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,12 +22,16 @@ import sqlalchemy as sa
 from sqlmodel import select
 from starlette.testclient import TestClient
 
+from events import mail
+from events.branches.models import Branch
 from events.calendars.content import Publishing
 from events.config import Settings
 from events.db import Database
-from events.messages import outbox
-from events.messages.models import OutgoingMail
-from events.worker import Worker
+from events.language import language
+from events.messages import contact, outbox
+from events.messages.contact import ContactDraft
+from events.messages.models import OutgoingMail, RefusedAddress
+from events.worker import AT_ONCE, Worker
 from tests.conftest import Cast
 from tests.smtp_sink import Sink, free_port, plain_text
 
@@ -53,17 +59,35 @@ def put(database: Database, recipient: str = "ana@example.org", body: str = "Hel
         )  # fmt: skip
 
 
+def write(database: Database, cast: Cast) -> None:
+    draft = ContactDraft(key="k" * 32, name="Ben", email="ben@example.org", message="May I join?")
+    with database.writing() as session:
+        alder = session.get_one(Branch, cast.alder.id)
+        contact.send(session, alder, draft, language("en"), "Hazel Clubs", datetime.now(UTC))
+
+
 def row(database: Database) -> OutgoingMail:
     with database.reading() as session:
         return session.exec(select(OutgoingMail)).one()
 
 
+def waiting(database: Database) -> int:
+    with database.reading() as session:
+        return outbox.waiting(session)[0]
+
+
+def leased(database: Database) -> int:
+    with database.reading() as session:
+        mails = session.exec(select(OutgoingMail).where(sa.column("leased_until").is_not(None))).all()
+        return len(mails)
+
+
 def an_hour_passes(database: Database) -> None:
     with database.writing() as session:
-        for mail in session.exec(select(OutgoingMail)).all():
-            mail.run_at -= timedelta(hours=1)
-            if mail.leased_until:
-                mail.leased_until -= timedelta(hours=1)
+        for one in session.exec(select(OutgoingMail)).all():
+            one.run_at -= timedelta(hours=1)
+            if one.leased_until:
+                one.leased_until -= timedelta(hours=1)
 
 
 def test_a_mail_is_handed_to_the_server_and_marked(database: Database, worker: Worker, sink: Sink) -> None:
@@ -71,12 +95,12 @@ def test_a_mail_is_handed_to_the_server_and_marked(database: Database, worker: W
     with sink.up():
         assert worker.deliver_mails() == 1
         assert worker.deliver_mails() == 0
-    [(mail_from, recipients, _)], [mail] = sink.envelopes, sink.mails
+    [(mail_from, recipients, _)], [got] = sink.envelopes, sink.mails
     assert (mail_from, recipients) == ("events@example.org", ["ana@example.org"])
-    assert mail["From"] == "Hazel Clubs <events@example.org>"
-    assert mail["Reply-To"] == "ben@example.org"
-    assert mail["Message-ID"] == row(database).message_id
-    assert mail["Auto-Submitted"] == "auto-generated"
+    assert got["From"] == "Hazel Clubs <events@example.org>"
+    assert got["Reply-To"] == "ben@example.org"
+    assert got["Message-ID"] == row(database).message_id
+    assert got["Auto-Submitted"] == "auto-generated"
     assert sink.bodies == ["Hello\n"]
     assert row(database).sent_at is not None
 
@@ -169,7 +193,7 @@ def test_a_connection_cut_before_the_answer_is_tried_again_under_the_same_name(
         sink.hangs_up = ""
         an_hour_passes(database)
         worker.deliver_mails()
-    assert [mail["Message-ID"] for mail in sink.mails] == [name]
+    assert [got["Message-ID"] for got in sink.mails] == [name]
 
 
 def test_a_server_that_hangs_up_after_it_has_taken_the_mail_gets_no_second_one(
@@ -196,7 +220,60 @@ def test_an_address_that_cannot_be_written_fails_alone_and_the_next_mail_goes_ou
     with database.reading() as session:
         failed = session.exec(select(OutgoingMail).where(sa.column("failed_at").is_not(None))).all()
     assert len(failed) == 3
-    assert all("not an address that mail can be sent to" in mail.last_error for mail in failed)
+    assert all("not an address that mail can be sent to" in one.last_error for one in failed)
+
+
+@pytest.mark.parametrize("silence", ["from the start", "after the mail"])
+def test_a_server_that_falls_silent_is_left_and_asked_again(
+    database: Database, worker: Worker, sink: Sink, monkeypatch: pytest.MonkeyPatch, silence: str
+) -> None:
+    monkeypatch.setattr(mail, "STEP_WITHIN_S", 0.3)
+    put(database)
+    name = row(database).message_id
+    sink.hangs_for = {"ana@example.org"}
+    with sink.silent() if silence == "from the start" else sink.up():
+        worker.deliver_mails()
+    assert (row(database).sent_at, row(database).failed_at) == (None, None)
+    assert "Timed out" in row(database).last_error
+    sink.hangs_for = set()
+    an_hour_passes(database)
+    with sink.up():
+        worker.deliver_mails()
+    assert [one["Message-ID"] for one in sink.mails] == [name]
+
+
+def test_a_server_that_is_slow_with_one_mail_holds_up_no_other(
+    database: Database, worker: Worker, sink: Sink
+) -> None:
+    """The others are marked while it still waits, also those that came after it had begun."""
+    for recipient in ("slow@example.org", *(f"{number}@example.org" for number in range(6))):
+        put(database, recipient)
+    sink.hangs_for = {"slow@example.org"}
+    with sink.up(), ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(worker.deliver_mails)
+        wait_for(lambda: waiting(database) == 1)
+        put(database, "late@example.org")
+        wait_for(lambda: waiting(database) == 1 and len(sink.mails) == 7)
+        assert not sending.done()
+        sink.hangs_for = set()
+        assert sending.result(10) == 8
+    assert (waiting(database), sink.recipients[-1]) == (0, "slow@example.org")
+
+
+def test_no_more_than_four_mails_are_on_their_way_at_once(
+    database: Database, worker: Worker, sink: Sink
+) -> None:
+    for number in range(6):
+        put(database, f"{number}@example.org")
+    sink.hangs_for = {f"{number}@example.org" for number in range(6)}
+    with sink.up(), ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(worker.deliver_mails)
+        wait_for(lambda: leased(database) > 0)
+        assert leased(database) == 4
+        worker.stop()
+        sink.hangs_for = set()
+        assert sending.result(10) == 4
+    assert (leased(database), waiting(database)) == (0, 2)
 
 
 @pytest.mark.parametrize("end", ["\n.\n", "\r\n.\r\n", "\r.\r", "\n.\r", "\r.\n"], ids=repr)
@@ -219,7 +296,7 @@ def test_without_a_server_mails_are_files(
     files = sorted(settings.mail_dir.iterdir())
     assert [file.suffix for file in files] == [".eml", ".eml"]
     mails = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
-    assert {plain_text(mail).strip() for mail in mails} == {"¿Traigo mi sierra?", "Hello"}
+    assert {plain_text(one).strip() for one in mails} == {"¿Traigo mi sierra?", "Hello"}
 
 
 def test_a_directory_that_takes_no_files_is_tried_again_later(
@@ -243,10 +320,92 @@ def test_what_ben_writes_on_the_site_arrives(
     assert ben.post("/branches/alder/contact", data=FORM).status_code == 303
     with sink.up():
         worker.deliver_mails()
-    [(_, recipients, _)], [mail] = sink.envelopes, sink.mails
+    [(_, recipients, _)], [got] = sink.envelopes, sink.mails
     assert recipients == ["alder@example.org"]
-    assert mail["Subject"] == "[Alder Club] I would like to join"
+    assert got["Subject"] == "[Alder Club] I would like to join"
     assert "May I join?" in sink.bodies[0]
+
+
+# ---------------------------------------------------------------- refused for good
+
+
+def test_what_ben_writes_finds_its_way_up_the_tree(
+    ben: TestClient, database: Database, cast: Cast, worker: Worker, sink: Sink
+) -> None:
+    assert ben.post("/branches/alder/contact", data=FORM).status_code == 303
+    sink.refuses = {"alder@example.org": "550 5.1.1 No such user here"}
+    with sink.up():
+        assert worker.deliver_mails() == 2
+    assert sink.recipients == ["ana@example.org"]
+    assert "This could not be delivered to Alder Club, so it comes to you." in sink.bodies[0]
+    assert "> May I join?" in sink.bodies[0]
+    sink.refuses = {}
+    assert ben.post("/branches/alder/contact", data=FORM | {"key": "l" * 32}).status_code == 303
+    with sink.up():
+        worker.deliver_mails()
+    assert sink.recipients == ["ana@example.org", "ana@example.org"]
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "marked"),
+    [
+        ("on_recipient", "550 5.1.1 No such user here", "unknown"),
+        ("on_recipient", "550 unrouteable address", "unknown"),
+        ("on_recipient", "551 5.1.6 Moved away", "unknown"),
+        ("on_recipient", "552 5.2.2 Mailbox is full", "this mail"),
+        ("on_recipient", "554 5.7.1 Access denied", "this mail"),
+        ("on_recipient", "550 5.1.8 Sender address rejected", "nobody"),
+        ("on_recipient", "554 5.7.1 <alder@example.org>: Relay access denied", "nobody"),
+        ("on_recipient", "550 relay not permitted", "nobody"),
+        ("on_data", "554 5.7.1 This looks like spam", "this mail"),
+        ("on_data", "550 5.1.1 No such user here", "this mail"),
+        ("on_sender", "550 5.1.1 No such user here", "nobody"),
+        ("on_sender", "553 5.7.1 Not your address", "nobody"),
+    ],
+)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_is_refused_says_what_is_marked(
+    database: Database, cast: Cast, worker: Worker, sink: Sink, step: str, answer: str, marked: str
+) -> None:
+    """That we may not send, or not now, is nothing against an address."""
+    write(database, cast)
+    setattr(sink, step, answer)
+    with sink.up():
+        worker.deliver_mails()
+    with database.reading() as session:
+        mark = session.get(RefusedAddress, "alder@example.org")
+        first = session.get_one(OutgoingMail, 1)
+    assert (first.failed_at is not None, first.last_error) == (True, answer)
+    found = "nobody" if mark is None else "unknown" if mark.unknown else "this mail"
+    assert found == marked
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_address_that_cannot_be_written_is_one_that_takes_no_mail(
+    database: Database, cast: Cast, worker: Worker, sink: Sink
+) -> None:
+    with database.writing() as session:
+        session.get_one(Branch, cast.alder.id).email = "hazel club@example.org"
+    write(database, cast)
+    with sink.up():
+        worker.deliver_mails()
+    assert sink.recipients == ["ana@example.org"]
+    with database.reading() as session:
+        assert session.get_one(RefusedAddress, "hazel club@example.org").unknown
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_server_that_breaks_the_conversation_has_refused_nothing(
+    database: Database, worker: Worker, sink: Sink
+) -> None:
+    """An answer that is none is no refusal: neither of the mail nor of the address."""
+    put(database)
+    for answer in ("nonsense", "99999 nonsense"):
+        sink.on_recipient = answer
+        with sink.up():
+            worker.deliver_mails()
+            an_hour_passes(database)
+    assert (row(database).failed_at, row(database).attempts) == (None, 2)
 
 
 # ---------------------------------------------------------------- kill -9
@@ -265,6 +424,15 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def environment(database: Database, sink: Sink, data_dir: Path) -> Mapping[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "BRANCHLINE_DATA_DIR": str(data_dir),
+        "BRANCHLINE_DATABASE_URL": database.url,
+        "BRANCHLINE_SMTP_URL": sink.url,
+    }
 
 
 @contextmanager
@@ -295,45 +463,66 @@ def test_a_message_sent_while_no_mail_server_runs_survives_kill_9_and_arrives_on
 ) -> None:
     """Ben is thanked, the first attempt fails, the process is killed, started again, and the server is back."""
     port = free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "BRANCHLINE_DATA_DIR": str(tmp_path),
-        "BRANCHLINE_DATABASE_URL": database.url,
-        "BRANCHLINE_SMTP_URL": sink.url,
-    }
-    with serving(environment, port) as process:
+    with serving(environment(database, sink, tmp_path), port) as process:
         assert post(f"http://127.0.0.1:{port}/branches/alder/contact", FORM) == 200  # the thank-you page
         wait_for(lambda: bool(row(database).last_error))
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
     assert row(database).sent_at is None
     an_hour_passes(database)
-    with sink.up(), serving(environment, port):
+    with sink.up(), serving(environment(database, sink, tmp_path), port):
         wait_for(lambda: row(database).sent_at is not None)
         time.sleep(0.2)
-    assert [re.sub(r".*] ", "", mail["Subject"]) for mail in sink.mails] == ["I would like to join"]
+    assert [re.sub(r".*] ", "", got["Subject"]) for got in sink.mails] == ["I would like to join"]
+
+
+@contextmanager
+def working(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "events", "work"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_process_killed_while_it_was_sending_leaves_a_mail_that_arrives_after_the_lease(
-    database: Database, cast: Cast, sink: Sink, tmp_path: Path
+    database: Database, worker: Worker, sink: Sink, tmp_path: Path
 ) -> None:
     """The server takes the connection and says nothing; the killed sender had the lease."""
-    port = free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "BRANCHLINE_DATA_DIR": str(tmp_path),
-        "BRANCHLINE_DATABASE_URL": database.url,
-        "BRANCHLINE_SMTP_URL": sink.url,
-    }
-    with sink.silent(), serving(environment, port) as process:
-        assert post(f"http://127.0.0.1:{port}/branches/alder/contact", FORM) == 200
+    put(database)
+    with sink.silent(), working(environment(database, sink, tmp_path)):
         wait_for(lambda: row(database).leased_until is not None)
-        process.kill()
     left = row(database)
     assert (left.attempts, left.sent_at, left.last_error) == (1, None, "")
-    with sink.up(), serving(environment, port):
-        time.sleep(0.2)
-        assert sink.mails == []  # leased: nobody may take it yet
+    with sink.up():
+        assert worker.deliver_mails() == 0  # leased: nobody may take it yet
         an_hour_passes(database)
-        wait_for(lambda: row(database).sent_at is not None)
-    assert [mail["Message-ID"] for mail in sink.mails] == [left.message_id]
+        assert worker.deliver_mails() == 1
+    assert [got["Message-ID"] for got in sink.mails] == [left.message_id]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_processes_killed_in_the_middle_of_it_lose_no_mail_and_repeat_only_what_they_were_sending(
+    database: Database, worker: Worker, sink: Sink, tmp_path: Path
+) -> None:
+    """`./dev bench mail` does the same fifty times."""
+    rounds = 2
+    for number in range(40):
+        put(database, f"{number}@example.org")
+    sink.takes_s = 0.05
+    with sink.up():
+        for _ in range(rounds):
+            before = len(sink.mails)
+            with working(environment(database, sink, tmp_path)):
+                wait_for(lambda: len(sink.mails) > before)  # noqa: B023
+                time.sleep(random.uniform(0, 0.1))
+            assert waiting(database) > 0
+            an_hour_passes(database)
+        worker.deliver_mails()
+    with database.reading() as session:
+        names = {one.message_id for one in session.exec(select(OutgoingMail)).all()}
+    arrived = [got["Message-ID"] for got in sink.mails]
+    assert set(arrived) == names
+    assert len(arrived) - len(names) <= rounds * AT_ONCE
+    assert waiting(database) == 0

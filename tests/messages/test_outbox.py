@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session, select
 
 from events.db import Database
@@ -28,7 +29,7 @@ def claimed(database: Database, after: timedelta = timedelta(), most: int = 5) -
         return [row.id or 0 for row in outbox.claim(session, NOW + after, most)]
 
 
-def change(database: Database, done: Callable[[Session], None]) -> None:
+def change(database: Database, done: Callable[[Session], object]) -> None:
     with database.writing() as session:
         done(session)
 
@@ -215,3 +216,68 @@ def test_messages_and_mails_are_gone_after_thirty_days_but_none_that_waits(
     change(database, lambda session: outbox.purge(session, NOW + timedelta(days=30, seconds=1)))
     assert saved(database) == (0, 1)
     assert only(database).subject == "waits"
+
+
+def test_what_a_visitor_wrote_is_gone_after_thirty_days_also_where_its_mail_failed_later(
+    database: Database, cast: Cast
+) -> None:
+    write(database, cast)
+    change(database, lambda session: outbox.mark_failed(session, 1, "550", NOW + timedelta(days=2)))
+    change(database, lambda session: outbox.purge(session, NOW + timedelta(days=30, seconds=1)))
+    assert saved(database) == (0, 0)
+
+
+def put_batch(database: Database, *recipients: str, batch: str = "newsletter-7") -> None:
+    with database.writing() as session:
+        for recipient in recipients:
+            outbox.put(
+                session, NOW, recipient=recipient, subject="News", body="Hello", kind="newsletter",
+                unsubscribe_url="https://events.example.org/subscriptions/x", bulk=True, batch=batch,
+            )  # fmt: skip
+
+
+def left(database: Database) -> list[str]:
+    with database.reading() as session:
+        return [mail.recipient for mail in session.exec(select(OutgoingMail).order_by("id")).all()]
+
+
+def test_how_far_a_batch_has_come(database: Database) -> None:
+    put_batch(database, "a@example.org", "b@example.org", "c@example.org", "d@example.org")
+    put_batch(database, "e@example.org", batch="newsletter-8")
+    change(database, lambda session: outbox.mark_sent(session, 1, NOW))
+    change(database, lambda session: outbox.mark_failed(session, 2, "550", NOW))
+    with database.reading() as session:
+        assert outbox.progress(session, "newsletter-7") == (1, 2, 1)
+        assert outbox.progress(session, "newsletter-9") == (0, 0, 0)
+
+
+def test_a_batch_that_is_stopped_sends_only_what_was_begun(database: Database) -> None:
+    put_batch(database, "sent@example.org", "begun@example.org", "b@example.org", "c@example.org")
+    put_batch(database, "other@example.org", batch="newsletter-8")
+    change(database, lambda session: outbox.mark_sent(session, 1, NOW))
+    assert claimed(database, most=1) == [2]
+    with database.writing() as session:
+        assert outbox.stop(session, "newsletter-7") == 2
+    assert left(database) == ["sent@example.org", "begun@example.org", "other@example.org"]
+
+
+def test_somebody_who_has_unsubscribed_gets_no_digest_that_waits_but_does_get_a_sign_in_link(
+    database: Database,
+) -> None:
+    put_batch(database, "ana@example.org", "ben@example.org")
+    put_batch(database, "ana@example.org", batch="")
+    put(database, "Sign in")
+    with database.writing() as session:
+        assert outbox.forget_waiting(session, "ana@example.org") == 2
+    assert left(database) == ["ben@example.org", "ana@example.org"]
+
+
+def test_no_more_are_claimed_than_were_asked_for_however_the_database_goes_about_it(
+    database: Database,
+) -> None:
+    put(database, *map(str, range(20)))
+    with database.writing() as session:
+        if not database.is_sqlite:  # a subquery would be made again for each row
+            for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
+                session.connection().execute(sa.text(f"SET LOCAL enable_{way} = off"))
+        assert len(outbox.claim(session, NOW, most=4)) == 4

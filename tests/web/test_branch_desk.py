@@ -16,16 +16,23 @@ from events.calendars.content import Publishing
 from events.calendars.models import CalendarRevision, Event
 from events.db import Database
 from events.desk import branch_changes
+from events.messages.models import ContactMessage
+from events.news.models import Notice
 from events.people import history, permissions, sign_in
 from events.people.history import Version
 from events.people.models import Role
 from events.places.geo import Point
+from events.subscriptions import choices
+from events.subscriptions.choices import Choice
+from events.subscriptions.models import SubscriptionBranch
 from tests.calendars.test_feeds import weekly
 from tests.conftest import NOW, Cast, branch, signed_in
+from tests.news.test_notices import write as write_news
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 HERE = "/organize/branches/alder"
+FOLLOWED = select(SubscriptionBranch.branch_id)
 Fields = Mapping[str, str | list[str]]
 
 
@@ -573,9 +580,23 @@ def test_events_go_to_a_successor_only_if_one_may_post_there(
             assert answer.status_code == 422 and words in faults(answer.text)[field], (field, value)
     unnamed = dee.post(f"{HERE}/closing", data={**typed, "successor": ""})
     assert "takes the events over" in faults(unnamed.text)["successor"]
+    left_behind(database, cast.alder)
     assert dee.post(f"{HERE}/closing", data=typed).headers["location"] == f"{HERE}?done=closed"
     assert owner(database, night) == "cedar"
+    with database.reading() as session:
+        followed = {session.get_one(Branch, number).slug for number in session.exec(FOLLOWED)}
+    assert followed == {"alder", "cedar"}
     assert 'href="/branches/cedar"' in ben.get("/branches/alder").text
+
+
+def left_behind(database: Database, at: Branch) -> None:
+    """A message and news of the branch; and it is followed by mail."""
+    with database.writing() as session:
+        message = ContactMessage(branch_id=at.id or 0, key="k", name="Ben", email="ben@example.org",
+                                 subject="", message="May I?", created_at=NOW)  # fmt: skip
+        session.add_all([message, write_news(session, whose=at)])
+        subscription = choices.ask(session, "ben@example.org", Choice(branches=(at.id or 0,)), NOW)
+        choices.confirm(session, subscription, NOW)
 
 
 def test_dee_sees_how_much_moves_and_merges_two_branches_once(
@@ -587,12 +608,17 @@ def test_dee_sees_how_much_moves_and_merges_two_branches_once(
     assert "no branch called" in faults(dee.get(f"{HERE}/merger?into=nowhere").text)["into"]
     assert "into" in faults(dee.post(f"{HERE}/merger", data={"into": ""}).text)
     assert "into" in faults(dee.post(f"{HERE}/merger", data={"into": "alder"}).text)
+    left_behind(database, cast.alder)
     asked = dee.get(f"{HERE}/merger?into=Cedar+Club").text
     assert "into <bdi>Cedar Club</bdi>?" in asked
     typed = Fields_(asked, f"{HERE}/merger").sent
     for _ in range(2):
         assert dee.post(f"{HERE}/merger", data=typed).headers["location"] == f"{HERE}?done=merged"
     assert owner(database, night) == "cedar"
+    with database.reading() as session:
+        for model in (ContactMessage, Notice):
+            assert set(session.exec(select(model.branch_id))) == {cedar.id}, "where its people are"
+        assert set(session.exec(FOLLOWED)) == {cast.alder.id, cedar.id}
     assert [version.action for version in versions(database, cast.alder)] == ["found", "merged"]
     assert [version.action for version in versions(database, cedar)] == ["found", "took-over"]
 

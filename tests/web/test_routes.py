@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TypeVar
 
@@ -29,9 +29,16 @@ from events.config import Settings
 from events.db import Database, Row
 from events.desk import branch_changes, bulk, proposals
 from events.desk.models import BranchSheet, Report
+from events.messages import contact, outbox
+from events.messages.models import ContactMessage, OutgoingMail
+from events.news import headlines, writing
+from events.news.drafts import NoticeDraft
+from events.news.writing import Written
 from events.people import permissions, sign_in, tokens
 from events.people.models import MembershipRequest, Passkey, Person, Purpose, Role
 from events.places.geo import Point
+from events.subscriptions import choices
+from events.subscriptions.links import token_of
 from events.web.endpoints import ADMIN, ANYBODY, BRANCH_ADMIN, ORGANIZER, SIGNED_IN, Declared, declared
 from events.web.routes import routes
 from tests.calendars.test_feeds import weekly
@@ -52,7 +59,8 @@ ROLES = {
     "branch admin": BRANCH_ADMIN,
     "admin": ADMIN,
 }
-QUERIES = {"/api/v1/places": "?q=alder"}  # of what answers nothing without one
+QUERIES = {"/api/v1/places": "?q=alder", "/qr.svg": "?to=/"}  # of what answers nothing without one
+SECRET = "for tests only"
 FIELDS = {"branch": "alder"}  # of every form; the rest of it stays empty
 
 
@@ -182,7 +190,9 @@ def test_each_route_answers_those_it_is_for_and_nobody_else(world: World, role: 
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", ["/organize/events/new", "/organize/events/preview", "/organize/imports"])
+@pytest.mark.parametrize(
+    "path", ["/organize/events/new", "/organize/events/preview", "/organize/imports", "/organize/news/new"]
+)
 def test_a_form_that_names_the_branch_of_others_finds_nothing(world: World, path: str) -> None:
     assert "is not there" not in world.ask("organizer", "POST", path)
     for stranger in ("stranger", "strange branch admin"):
@@ -196,7 +206,7 @@ def test_a_form_that_names_the_branch_of_others_finds_nothing(world: World, path
 def world(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
     url = engines.fresh_url("sqlite")
-    settings = Settings(data_dir=folder, database_url=url, secret_key="for tests only", rate_limits=False)
+    settings = Settings(data_dir=folder, database_url=url, secret_key=SECRET, rate_limits=False)
     with running(settings) as app:
         database, now = app.state.branchline.database, datetime.now(UTC)
         with database.writing() as session:
@@ -276,6 +286,7 @@ class Maker:
             **self.of_events(),
             **self.of_people(),
             **self.of_branches(),
+            **self.of_news(),
         }
 
     def of_events(self) -> dict[str, str]:
@@ -317,6 +328,10 @@ class Maker:
             "requests/{id}": str(request.id),
             "sessions/{label}": sign_in.label(sign_in.token_hash(session)),
             "sign-in/{token}": sign_in.make_link(self.session, self.ana, Purpose.SIGN_IN, self.now),
+            "subscriptions/{token}": token_of(
+                choices.ask(self.session, "ben@example.org", choices.Choice(newsletter=True), self.now),
+                SECRET,
+            ),
             "tokens/{id}": str(tokens.of(self.session, self.ana)[0].id),
         }
 
@@ -328,7 +343,24 @@ class Maker:
             BranchSheet(id="a-sheet", person_id=_id(self.people["admin"]), name="branches.csv",
                         body=b"slug,name\nalder,Alder\n", created_at=self.now)
         )  # fmt: skip
-        return {"reports/{id}": str(report.id), "sheets/{id}": sheet.id}
+        message = self.added(
+            ContactMessage(branch_id=_id(self.alder), key="a-key", name="Ben", email="ben@example.org",
+                           subject="", message="May I join?", created_at=self.now)
+        )  # fmt: skip
+        return {
+            "contact-copies/{token}": contact.copy_token(message, SECRET),
+            "messages/{id}": str(message.id),
+            "outbox/{id}": str(self.mail().id),
+            "reports/{id}": str(report.id),
+            "sheets/{id}": sheet.id,
+        }
+
+    def of_news(self) -> dict[str, str]:
+        draft = NoticeDraft(title="A new roof", text="It is dry.", language="en", shown_from=date(2026, 1, 1))
+        notice, _ = writing.add(self.session, Written(draft, self.alder), self.ana, self.now)
+        writing.publish(notice, self.now)
+        source = headlines.follow(self.session, "https://office.example.org/feed.xml", self.now)
+        return {"news/{id}": str(notice.id), "news/{slug}": notice.slug, "headlines/{id}": str(source.id)}
 
     @property
     def ana(self) -> Person:
@@ -339,6 +371,10 @@ class Maker:
         event = store.add(self.session, draft, hosts or [self.alder], self.publishing, self.now)
         changes.added(self.session, event, self.ana, self.now)
         return event
+
+    def mail(self) -> OutgoingMail:
+        to = "alder@example.org"
+        return self.added(outbox.put(self.session, self.now, recipient=to, subject="News", body="Hello"))
 
     def added(self, row: AnyRow) -> AnyRow:
         self.session.add(row)

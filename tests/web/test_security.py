@@ -74,3 +74,15 @@ def test_what_a_visitor_types_is_escaped(ben: TestClient, cast: Cast) -> None:
 def test_a_nul_in_a_path_names_nothing(ben: TestClient, cast: Cast, path: str) -> None:
     """PostgreSQL refuses to look for it."""
     assert ben.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "undefined", "punycode"])
+def test_a_form_in_a_charset_that_makes_text_of_no_letters_is_refused(
+    ben: TestClient, cast: Cast, charset: str
+) -> None:
+    field = b'--B\r\nContent-Disposition: form-data; name="name"\r\n\r\n+2AA- \\ud800\r\n--B--\r\n'
+    for said, status in ((f"; charset={charset}", 422), ("; charset=UTF-8", 422), ("", 422)):
+        kind = f"multipart/form-data{said}; boundary=B"
+        answer = ben.post("/branches/alder/contact", content=field, headers={"Content-Type": kind})
+        assert answer.status_code == status
+        assert ("cannot be read" in answer.text) == (charset in said)

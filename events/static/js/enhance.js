@@ -37,11 +37,25 @@ function searchHere(button, tell) {
 }
 
 // Made here, because browsers without scripts, those of text among them, would show a button that does nothing.
+function made(kind, textContent) {
+  return Object.assign(document.createElement("button"), {
+    type: "button", className: `button button--${kind} button--small`, textContent,
+  });
+}
+
+// What the device itself offers for passing something on, where it does.
+for (const line of document.querySelectorAll("[data-share]")) {
+  if (!navigator.share) continue;
+  const { share, title, url } = line.dataset;
+  const button = made("secondary", share);
+  // It also rejects when nobody was chosen, which is no fault; the other ways stand beside it.
+  button.addEventListener("click", () => navigator.share({ title, url }).catch(() => {}));
+  line.prepend(button);
+}
+
 for (const line of document.querySelectorAll("[data-position]")) {
   if (!navigator.geolocation || !window.isSecureContext) continue;
-  const button = Object.assign(document.createElement("button"), {
-    type: "button", className: "button button--plain button--small", textContent: line.dataset.position,
-  });
+  const button = made("plain", line.dataset.position);
   const status = document.createElement("span");
   status.setAttribute("role", "status");
   button.addEventListener("click", () => searchHere(button, (word) => {
