@@ -271,7 +271,7 @@ def _about(request: Request, session: Session, choice: Choice) -> list[tuple[str
     if choice.branches:
         names = spoken.listed(branch.name for branch in choices.branches_of(session, choice))
         lines.append(
-            (spoken.gettext("Also what these hold") if choice.point else spoken.gettext("Branches"), names)
+            (spoken.gettext("Also events of") if choice.point else spoken.gettext("Branches"), names)
         )
     if choice.wants_events:
         names = spoken.listed(topic.name for topic in choices.topics_of(session, choice))

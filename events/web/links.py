@@ -149,6 +149,8 @@ def _landing(session: Session, person: Person, going_to: str) -> str:
 
 def email_in(form: Form) -> str:
     """The address that was typed, as it is kept. Raises InvalidForm."""
+    if not form["email"].strip():
+        raise InvalidForm({"email": say("Please fill this in.")})
     try:
         return sign_in.normal_email(form["email"])
     except Unreadable as error:

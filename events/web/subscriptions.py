@@ -179,7 +179,7 @@ def _ended(request: Request) -> Response:
 
 def _over(request: Request, over: Gone) -> Response:
     spoken = language_of(request)
-    anew = (spoken.gettext("Choose anew what you hear about"), link(spoken.code, "/subscribe", {}))
+    anew = (spoken.gettext("Choose again what you hear about"), link(spoken.code, "/subscribe", {}))
     return _private(
         request,
         "errors/error.html",

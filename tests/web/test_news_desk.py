@@ -277,7 +277,7 @@ def test_what_was_saved_meanwhile_is_shown_beside_what_was_typed(
     assert answer.status_code == 409 and "Somebody was faster" in answer.text
     theirs = dict(re.findall(r"<dt>(.*?)</dt><dd><bdi>(.*?)</bdi></dd>", answer.text))
     assert theirs == {
-        "Title": "An old roof", "Text": "It is **dry** now.", "Until": "2043-12-08",
+        "Title": "An old roof", "Text": "It is **dry** now.", "Shown until": "2043-12-08",
         "Language of the text": "Spanish",
     }  # fmt: skip
     assert 'value="A new roof"' in answer.text and "Wet again." in answer.text

@@ -148,7 +148,7 @@ def test_an_address_is_kept_in_one_form(ben: TestClient, database: Database, cas
 
 
 FAULTS = [
-    ("email", "", "name@example.org"),
+    ("email", "", "Please fill this in."),
     ("email", '"ben smith"@example.org', "name@example.org"),
     ("email", "ben@example.org\nBcc: all@example.org", "name@example.org"),
     ("email", "=?utf-8?q?ben?=@example.org", "name@example.org"),
@@ -336,7 +336,7 @@ def test_a_second_choice_says_that_it_takes_the_place_of_the_first_and_can_be_re
     path = confirmed(ben, database)
     ben.post("/subscribe", data={"email": BEN, "frequency": "daily"})
     page = ben.get(path).text
-    assert "takes the place of what you chose before" in page and "What you get now" in page
+    assert "replaces what you chose before" in page and "What you get now" in page
     assert ben.post(f"{path}/refusal").headers["location"] == f"{path}?done=refused"
     assert held(database).frequency == Frequency.WEEKLY
     assert "What you get by mail" in ben.get(path).text
@@ -357,7 +357,7 @@ def test_the_newsletter_of_the_home_page_is_added_to_what_comes_already(
     fields = button(ben.get("/").text, "/subscribe")
     assert ben.post("/subscribe", data={**fields, "email": BEN}).status_code == 303
     page = ben.get(path).text
-    assert "What you get already is among it" in page
+    assert "What you get already is part of it" in page
     ben.post(f"{path}/confirmation", data=button(page, "/confirmation"))
     choice = held(database)
     assert choice.newsletter and choice.frequency == Frequency.WEEKLY and choice.point is not None
@@ -489,7 +489,7 @@ def test_opening_the_link_to_stop_stops_nothing_and_its_button_does(
     ben: TestClient, database: Database, cast: Cast
 ) -> None:
     path = confirmed(ben, database, topic=[])
-    assert "Do you want no more mails" in ben.get(f"{path}/unsubscription").text
+    assert "Stop all mails from us?" in ben.get(f"{path}/unsubscription").text
     ben.head(f"{path}/unsubscription")
     assert len(subscriptions(database)) == 1
     answer = ben.post(f"{path}/unsubscription")
