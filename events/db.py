@@ -9,10 +9,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from email.errors import MessageError
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, SQLModel
+
+from .errors import BranchlineError
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -23,6 +27,22 @@ SQLITE_PRAGMAS = (
     "temp_store=MEMORY",
 )
 WAL_PAUSE_S = 0.02
+
+# A fault of ours with one of many (a mail, an event, a calendar) must not keep the others from their turn. Whoever
+# catches these lets OperationalError pass: the database is away, and so it is for all of them.
+UNEXPECTED = (
+    *(
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ),
+    *(BranchlineError, MessageError, SQLAlchemyError),
+)
 
 # Alembic's batch mode and error messages need constraints with names.
 NAMING = {

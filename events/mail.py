@@ -31,6 +31,7 @@ from .drafts import host_in_ascii
 STEP_WITHIN_S = 30  # each word of the conversation with the server
 SEND_WITHIN_S = 60  # all of it; the outbox leases a mail for longer
 GOODBYE_WITHIN_S = 2
+LONGEST_ANSWER = 500  # of a server, for an admin to read
 LONGEST_NAME = 200
 UNFOLDED_NAME = 60
 LONGEST_LINE = 998  # RFC 5322 2.1.1
@@ -78,12 +79,20 @@ class Undeliverable(Exception):
     """It cannot be written, or the server refused it for good (5xx): sending again would be refused again."""
 
     def __init__(self, why: str, refused: Refused = Refused.OURS) -> None:
-        super().__init__(why)
+        super().__init__(_legible(why))
         self.refused = refused
 
 
 class NotNow(Exception):
     """The server is away, slow, or said 4xx: try again later."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(_legible(why))
+
+
+def _legible(answer: str) -> str:
+    """On one line: servers say anything, also what no database takes and no page can show."""
+    return one_line(answer.encode("utf-8", "replace").decode())[:LONGEST_ANSWER]
 
 
 class _Verbatim(UnstructuredHeader, BaseHeader):

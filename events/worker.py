@@ -16,7 +16,7 @@ from . import fetching, limits, migrations
 from .calendars import derived, following, pictures, polls, sources
 from .calendars.content import Publishing
 from .config import Settings
-from .db import Database
+from .db import UNEXPECTED, Database
 from .desk import freshness, notices, proposals, reports, sheets
 from .mail import Mail, NotNow, Undeliverable, composed, deliver
 from .messages import delivery, outbox, refusals
@@ -45,6 +45,7 @@ class Worker:
         self._stop = threading.Event()
         self._cleaned = self._up_to_date = float("-inf")
         self._told = self._asked = float("-inf")
+        self._rests = dict[Job, float]()  # those that have failed, and until when
         self._site = Site(publishing, settings.secret_key, settings.units)
 
     def run(self, *jobs: Job) -> None:
@@ -62,11 +63,24 @@ class Worker:
             try:
                 ready = ready or self.is_ready()
                 if ready:
-                    busy = sum(job() for job in jobs or everything)
+                    busy = sum(map(self._done, jobs or everything))
             except OperationalError as error:
                 log.warning("the database does not answer, trying again: %s", error.orig)
             self._stop.wait(0 if busy else PAUSE_S)
         self.database.dispose()
+
+    def _done(self, job: Job) -> int:
+        """A fault of ours in one job ends neither the others nor the thread: without it no mail would go any more."""
+        if time.monotonic() < self._rests.get(job, float("-inf")):
+            return 0
+        try:
+            return job()
+        except OperationalError:
+            raise
+        except UNEXPECTED:
+            log.exception("a job has failed, and is tried again")
+            self._rests[job] = time.monotonic() + LOOK_EVERY_S
+            return 0
 
     def stop(self) -> None:
         self._stop.set()
@@ -123,6 +137,12 @@ class Worker:
             log.warning("mail %s cannot be delivered", mail_id)
             with self.database.writing() as session:
                 delivery.refused(session, mail_id, error, self.settings, _now())
+        except OperationalError:
+            raise
+        except UNEXPECTED as error:  # a fault of ours with this mail: others go out, and an admin will see it
+            log.exception("mail %s", mail_id)
+            with self.database.writing() as session:
+                delivery.put_back(session, mail_id, NotNow(repr(error)), self.settings, _now())
         else:
             with self.database.writing() as session:
                 delivery.sent(session, mail_id, _now())

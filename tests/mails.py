@@ -553,7 +553,7 @@ def _tomorrow() -> dict[str, Any]:
 
 
 def urgent_cancelled(world: World) -> None:
-    """To those who live near it."""
+    """To those who chose a place near it."""
     soon = world.event(datetime.now(UTC), world.birch, **_tomorrow())
     dee, here = world.signed_in(world.dee), f"/organize/events/{soon.id}/cancellation"
     world.post(here, dee, kind="cancelled", reason=world.words.reason)

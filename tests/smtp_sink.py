@@ -91,21 +91,21 @@ class _Answers:
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    ) -> bytes:
         self.sink.offered += 1
         if self.sink.on_sender.startswith("2"):
             envelope.mail_from = address
-        return self.sink.on_sender
+        return _said(self.sink.on_sender)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    ) -> bytes:
         answer = self.sink.refuses.get(address, self.sink.on_recipient)
         if answer.startswith("2"):
             envelope.rcpt_tos.append(address)
-        return answer
+        return _said(answer)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> bytes:
         while self.sink.hangs_for & set(envelope.rcpt_tos):
             await asyncio.sleep(0.05)
         await asyncio.sleep(self.sink.takes_s)
@@ -114,9 +114,14 @@ class _Answers:
         elif self.sink.on_data.startswith("2"):
             content = envelope.content if isinstance(envelope.content, bytes) else b""
             self.sink.envelopes.append((envelope.mail_from, list(envelope.rcpt_tos), content))
-        return self.sink.on_data
+        return _said(self.sink.on_data)
 
     async def handle_QUIT(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.sink.hangs_up == "after":
             hang_up(server)
         return "221 Bye"
+
+
+def _said(answer: str) -> bytes:
+    """Any bytes: what is no text stands in the answer as `surrogateescape` has it."""
+    return answer.encode("utf-8", "surrogateescape")

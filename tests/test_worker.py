@@ -186,6 +186,28 @@ def test_it_says_so_and_goes_on_when_the_database_does_not_answer(
         database.dispose()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_fault_of_ours_in_one_job_is_written_down_and_ends_nothing(
+    database: Database, settings: Settings, publishing: Publishing, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = 0
+
+    def fails() -> int:
+        nonlocal tried
+        tried += 1
+        raise KeyError("a fault of ours")
+
+    running = Worker(settings, publishing)
+    thread = threading.Thread(target=running.run, args=(fails, running.deliver_mails))
+    with caplog.at_level(logging.ERROR, "branchline.worker"):
+        thread.start()
+        put(database, "one")
+        assert soon(lambda: unsent(database) == 0) and thread.is_alive()
+        running.stop()
+        thread.join(10)
+    assert "a fault of ours" in caplog.text and tried == 1, "not again at once"
+
+
 def test_what_is_over_is_cleaned_away_at_the_start(
     database: Database, settings: Settings, publishing: Publishing, cast: Cast
 ) -> None:

@@ -179,8 +179,9 @@ def is_due(session: Session, now: datetime) -> bool:
 def claim(session: Session, now: datetime, most: int = 1) -> list[Work]:
     """What has waited longest comes first."""
     table = table_of(DateChange)
-    some = _due(now).limit(most).with_for_update(skip_locked=True)
-    leased = sa.update(table).where(table.c.event_id.in_(some)).values(leased_until=now + LEASE)
+    some = _due(now).limit(most).with_for_update(skip_locked=True).cte("some")  # see `db.lease`
+    claimed = table.c.event_id.in_(sa.select(some.c.event_id))
+    leased = sa.update(table).where(claimed).values(leased_until=now + LEASE)
     rows = session.connection().execute(leased.returning(*table.c)).all()
     return [
         Work(row.event_id, tuple(map(Known.read, row.before)), row.created_at, row.leased_until)
@@ -228,7 +229,10 @@ def continuations(session: Session, event: Event, since: datetime) -> Sequence[E
 def differences(
     session: Session, told: Sequence[Told], before: Sequence[Known], now: datetime
 ) -> list[Difference]:
-    """What is to be told of dates that are not over, the soonest first. `told`: the event, then its continuations."""
+    """What is to be told of dates that are not over, or are to come again, the soonest first.
+
+    `told`: the event, then its continuations.
+    """
     shown = {one.event.id: one for one in told}
     query = select(Occurrence).where(col(Occurrence.event_id).in_(shown.keys()))
     rows = {(row.event_id, row.original_start): row for row in session.exec(query)}
@@ -238,7 +242,8 @@ def differences(
             was, rows, told[1:]
         )
         after = Known.of(row.model_dump()) if row else None
-        if was.ends_at > now and not is_as_known(was, after):
+        to_come = after is not None and not after.cancelled and after.ends_at > now
+        if (was.ends_at > now or to_come) and not is_as_known(was, after):
             said = content.said_on(shown[row.event_id], row.original_start) if row else None
             found.append(Difference(was, after, said))
     return sorted(found, key=lambda one: one.was.starts_at)

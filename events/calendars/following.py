@@ -12,13 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from time import monotonic
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col
 
 from ..branches.models import Branch
-from ..db import Database, due, lease, table_of
+from ..db import UNEXPECTED, Database, due, lease, table_of
 from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
 from ..sandbox import Crashed, packed
@@ -37,9 +38,6 @@ FEW = 3  # of a calendar this small, half may go without anybody being asked
 LISTED = 50  # refusals and notes that are kept
 
 log = logging.getLogger("branchline.following")
-
-# A fault of ours with one calendar must not keep all others from being followed.
-UNEXPECTED = (ValueError, LookupError, TypeError, ArithmeticError, OSError, RecursionError, SQLAlchemyError)
 
 Fetch = Callable[["Work"], Fetched]
 
@@ -112,6 +110,7 @@ def claim(session: Session, now: datetime) -> Work | None:
 
 def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing, now: datetime) -> None:
     """Brings a claimed source one step on. Whatever goes wrong with it is kept with it, for a person to see."""
+    began = monotonic()
     try:
         if work.state == SourceState.CONFIRMED or not work.url:
             fetched = None
@@ -128,6 +127,7 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
             default_timezone=work.timezone,
             default_language=work.language,
         )
+        now += timedelta(seconds=int(monotonic() - began))
         _reconcile(database, work, _Said(body, fetched, reading), publishing, now)
     except BranchlineError as error:
         _note_failure(database, work, error, now)
@@ -151,7 +151,7 @@ def _reconcile(database: Database, work: Work, said: _Said, publishing: Publishi
     elif work.state != SourceState.CONFIRMED and _is_suspicious(gone, known, look.report.total):
         _write_down(database, work, said, look.report, SourceState.HELD, now)
     else:
-        reconciler = _reconciler(work, owners, publishing, now)
+        reconciler = _reconciler(work, owners, publishing, look.now)
         report = _take_over(database, reconciler, said.reading, followed=bool(work.url))
         state = SourceState.ACTIVE if work.url else SourceState.DONE
         _write_down(database, work, said, report, state, now)

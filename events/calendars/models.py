@@ -193,13 +193,21 @@ class Event(Row, Located, table=True):
         self.state = State.DRAFT
 
     def cancel(self, reason: str, now: datetime) -> None:
-        self.state, self.cancelled_reason = State.CANCELLED, reason
-        self.cancelled_at = self.cancelled_at or now
+        self._call_off(State.CANCELLED, reason, now)
 
     def postpone(self, reason: str, now: datetime) -> None:
         """It does not take place when it should have, and the new date is not known yet."""
-        self.cancel(reason, now)
-        self.state = State.POSTPONED
+        self._call_off(State.POSTPONED, reason, now)
+
+    def _call_off(self, state: State, reason: str, now: datetime) -> None:
+        self.cancelled_at = self.off_since(state, now)
+        self.state, self.cancelled_reason = state, reason
+
+    def off_since(self, state: str, now: datetime) -> datetime | None:
+        """Once it is in this state. What was postponed and is then cancelled is news once more."""
+        if state not in CALLED_OFF:
+            return None
+        return (self.cancelled_at if self.state == state else None) or now
 
     def delete(self, now: datetime) -> None:
         self.deleted_at = now

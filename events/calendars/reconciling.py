@@ -7,8 +7,9 @@ others. `decide` looks, `carry_out` writes; a preview only looks.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
+from time import monotonic
 
 from pydantic import ValidationError
 from sqlmodel import Session, col, select
@@ -99,11 +100,21 @@ class Reconciler:
         source: str | None = None,
         weeks: int = 0,
     ) -> None:
-        self._owners, self._publishing, self._now = owners, publishing, now
+        self._owners, self._publishing = owners, publishing
+        self._began, self._since = now, monotonic()
         self._branch, self._source, self._weeks = branch, source, weeks
         self._seen: set[str] = set()
         self._unread: set[str | None] = set()
         self.report = ImportReport()
+
+    @property
+    def now(self) -> datetime:
+        """`now` at the beginning, and what has passed since: to bring thousands in takes minutes.
+
+        What is written late must not say that it was there early, or whoever was told what is new until then (feeds,
+        mails) never hears of it.
+        """
+        return self._began + timedelta(seconds=int(monotonic() - self._since))
 
     def take(self, session: Session, item: ImportedEvent | Refusal, *, write: bool = True) -> None:
         """Counts the entry, and unless this is only a look, does what it asks for."""
@@ -153,12 +164,12 @@ class Reconciler:
         if event is None:
             owner = decision.hosts[0]
             event = store.add(
-                session, decision.draft, decision.hosts, self._publishing, self._now,
+                session, decision.draft, decision.hosts, self._publishing, self.now,
                 uid=_free_uid(session, item.uid), source=self._source_for(owner), source_uid=item.uid,
                 related_uid=self._related_uid(session, owner, item),
             )  # fmt: skip
         elif decision.kind is not Kind.SAME:
-            store.replace_with(session, event, decision.draft, decision.hosts, self._publishing, self._now)
+            store.replace_with(session, event, decision.draft, decision.hosts, self._publishing, self.now)
         if event.upstream != decision.upstream:
             event.upstream = decision.upstream
 
@@ -174,7 +185,7 @@ class Reconciler:
             col(Event.state).in_(PUBLIC),
             col(Event.state) != State.CANCELLED,
             col(Event.deleted_at).is_(None),
-            (col(Event.ends_at).is_(None)) | (col(Event.ends_at) > self._now),
+            (col(Event.ends_at).is_(None)) | (col(Event.ends_at) > self.now),
         )
         return [event for event in session.exec(query).all() if self._is_gone(event)]
 
@@ -188,9 +199,9 @@ class Reconciler:
         for event in session.exec(select(Event).where(col(Event.id).in_(event_ids))).all():
             spoken = closest(event.language, self._publishing.locales)
             reason = spoken.say(say("It is no longer in the calendar that it came from."))
-            event.cancel(reason, self._now)
+            event.cancel(reason, self.now)
             event.upstream = {**(event.upstream or {}), "state": [State.CANCELLED, reason]}
-            derived.save(session, event, self._publishing, self._now)
+            derived.save(session, event, self._publishing, self.now)
             self.report.vanished += 1
 
     def _hosts(self, item: ImportedEvent) -> list[Branch] | Message:

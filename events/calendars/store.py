@@ -23,7 +23,7 @@ from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
 from .memory import address_line, topic_slug
-from .models import CALLED_OFF, Attendance, Event, EventBranch, EventTopic, Override, Topic
+from .models import Attendance, Event, EventBranch, EventTopic, Override, Topic
 from .recurrence import Rule, counterpart, is_start, starts
 from .timezones import to_utc, to_wall
 
@@ -257,8 +257,8 @@ def _fill(event: Event, draft: EventDraft, owner: Branch, now: datetime) -> None
     event.attendance, event.online_url = draft.attendance, draft.online_url
     event.registration_url, event.contact, event.cost = draft.registration_url, draft.contact, draft.cost
     event.access = ",".join(word for word in ACCESS if word in draft.access)
+    event.cancelled_at = event.off_since(draft.state, now)
     event.state, event.cancelled_reason = draft.state, draft.reason
-    event.cancelled_at = (event.cancelled_at or now) if draft.state in CALLED_OFF else None
     event.venue_name = draft.venue.name if draft.venue else ""
     event.venue_address = address_line(draft.venue) if draft.venue else ""
     event.stand_at(_point(draft, owner))

@@ -179,20 +179,19 @@ def progress(session: Session, batch: str) -> tuple[int, int, int]:
 
 def stop(session: Session, batch: str) -> int:
     """Takes out what still waits of a batch, and says how many; what is being sent at this moment goes out."""
-    return _take_out(session, col(OutgoingMail.batch) == batch)
+    table = table_of(OutgoingMail)
+    free = (table.c.sent_at.is_(None), table.c.failed_at.is_(None), table.c.leased_until.is_(None))
+    return session.connection().execute(sa.delete(table).where(*free, table.c.batch == batch)).rowcount
 
 
 def forget_waiting(session: Session, recipient: str) -> int:
-    """Takes out what waits for somebody who has unsubscribed: what has such a link, and nothing else."""
-    return _take_out(
-        session, col(OutgoingMail.recipient) == recipient, col(OutgoingMail.unsubscribe_url) != ""
-    )
+    """Takes out what was not sent to somebody who has unsubscribed: what has such a link, and nothing else.
 
-
-def _take_out(session: Session, *conditions: sa.ColumnElement[bool]) -> int:
+    Also what is being sent, so that it is not tried again, and what has failed, so that nobody else tries it again.
+    """
     table = table_of(OutgoingMail)
-    free = (table.c.sent_at.is_(None), table.c.failed_at.is_(None), table.c.leased_until.is_(None))
-    return session.connection().execute(sa.delete(table).where(*free, *conditions)).rowcount
+    theirs = (table.c.recipient == recipient, table.c.unsubscribe_url != "", table.c.sent_at.is_(None))
+    return session.connection().execute(sa.delete(table).where(*theirs)).rowcount
 
 
 def purge(session: Session, now: datetime) -> None:

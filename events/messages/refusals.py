@@ -79,15 +79,16 @@ def of_branch(session: Session, branch: Branch) -> RefusedAddress | None:
 
 def listed(session: Session, most: int) -> Sequence[tuple[RefusedAddress, Branch | None]]:
     """The newest first, each with a branch that has the address; those of branches before others."""
-    query = (
-        select(RefusedAddress, Branch)
-        .outerjoin(Branch, sa.func.lower(col(Branch.email)) == col(RefusedAddress.address))
-        .order_by(
-            col(Branch.id).is_(None), col(RefusedAddress.refused_at).desc(), col(RefusedAddress.address)
-        )
-        .limit(most)
-    )
-    return [(refused, branch) for refused, branch in session.exec(query)]
+    address, newest = col(RefusedAddress.address), col(RefusedAddress.refused_at).desc()
+    of_branches = sa.func.lower(col(Branch.email))
+    # Two looks: in an outer join SQLite would go through all branches for each address.
+    query = select(RefusedAddress, Branch).join(Branch, of_branches == address)
+    found: list[tuple[RefusedAddress, Branch | None]] = [
+        (refused, branch) for refused, branch in session.exec(query.order_by(newest, address).limit(most))
+    ]
+    others = select(RefusedAddress).where(address.not_in(sa.select(of_branches)))
+    rest = session.exec(others.order_by(newest, address).limit(most - len(found)))
+    return [*found, *((refused, None) for refused in rest)]
 
 
 def number_of_branches(session: Session) -> int:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Session, col, select
 
-from ..calendars.following import UNEXPECTED, retry_after
-from ..db import Database, due, lease, table_of
+from ..calendars.following import retry_after
+from ..db import UNEXPECTED, Database, due, lease, table_of
 from ..errors import BranchlineError, Conflict, Message, say
 from ..fetching import Fetched
 from ..sandbox import Crashed, packed

@@ -142,7 +142,7 @@ class _Page:
             ),
             *self._part(say("Changed events"), digest.changed, self._items(digest.changed)),
             *self._part(say("Cancelled or postponed"), digest.off, off),
-            *self._part(say("News"), Section(), list(map(self._notice, digest.notices))),
+            *self._news(),
             Link(self._all_events(), spoken.gettext("All events")),
             *self._ending(),
         ]
@@ -155,6 +155,12 @@ class _Page:
             text = self.spoken.ngettext("And %(num)d more event", "And %(num)d more events", more)
             blocks.append(Link(self._all_events(), text % {"num": more}))
         return blocks
+
+    def _news(self) -> list[Block]:
+        if not self.digest.notices:
+            return []
+        everything = Link(self.site.address("/news", self.spoken), self.spoken.gettext("All news"))
+        return [Heading(self.spoken.gettext("News")), *map(self._notice, self.digest.notices), everything]
 
     def _items(self, section: Section) -> list[Item]:
         return list(map(self._item, section.dates))

@@ -5,18 +5,20 @@ written in one transaction, for those whose claim still holds. So whatever is cu
 anything twice, or not at all.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..calendars.models import Topic
 from ..calendars.queries import Listed
-from ..db import Database, Row, due, lease, table_of
+from ..db import UNEXPECTED, Database, Row, due, lease, table_of
 from ..letters import Letter
 from ..messages import outbox
 from ..messages.models import RefusedAddress
@@ -28,14 +30,17 @@ from .choices import Choice
 from .digest_letter import Digest, Gone, Section, letter
 from .models import Frequency, Subscription, SubscriptionBranch, SubscriptionTopic
 from .news_of_events import WINDOW, Found, Key, Span
-from .withdrawn import withdrawn
+from .withdrawn import farewells, withdrawn
 from .writing import Site
 
 BATCH = 25
 LEASE = timedelta(minutes=5)  # a batch takes a second; after a crash its subscriptions wait this long
 # What is younger is told the next time: a transaction that is still open may bring something older than it.
 SETTLED = timedelta(seconds=60)
-MOST_NOTICES = 5
+MOST_NOTICES = 10  # and a link to all of them
+MOST_GONE = 30
+
+log = logging.getLogger("branchline.digests")
 
 
 def is_due(session: Session, now: datetime) -> bool:
@@ -50,15 +55,27 @@ def send(database: Database, site: Site, now: datetime) -> int:
     if not taken:
         return 0
     with database.reading() as session:
-        mails = [
-            Mail.of(digest, site) for digest in _digests(session, taken, site, now) if not digest.is_empty
-        ]
+        mails, failed = _composed(_digests(session, taken, site, now), site)
     with database.writing() as session:
-        held = _moved_on(session, taken, now)
+        held = _moved_on(session, [one for one in taken if _number(one) not in failed], now)
         for mail in mails:
             if mail.number in held:
                 mail.put(session, now)
     return len(taken)
+
+
+def _composed(found: Iterable[Digest], site: Site) -> tuple[list["Mail"], set[int]]:
+    """And those that could not be: they are looked at again after their lease, and keep nobody else from theirs."""
+    mails, failed = list[Mail](), set[int]()
+    for digest in found:
+        try:
+            mails += [] if digest.is_empty else [Mail.of(digest, site)]
+        except OperationalError:
+            raise
+        except UNEXPECTED:
+            log.exception("the digest of subscription %s", digest.subscription.id)
+            failed.add(_number(digest.subscription))
+    return mails, failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +212,9 @@ def _digests(session: Session, taken: Sequence[Subscription], site: Site, now: d
     """One for each whose address takes mail, also when there is nothing to tell."""
     until, refused = now - SETTLED, _refused(session, taken)
     taken = [one for one in taken if one.email not in refused]
-    choices, batch = _choices(session, taken), _Batch(session, taken, site, now)
+    choices, batch = _choices(session, taken), _Batch(session, taken, now)
     found = [(one, choices.of(one)) for one in taken]
+    gone = _gone(session, found, site, until)
     asked = {(replace(choice, place=""), one.told_until) for one, choice in found}  # neighbours ask the same
     news = {(c, since): news_of_events.news(session, c, Span(since, until, now)) for c, since in asked}
     said = news_of_events.dates(session, {key for each in news.values() for key in each.keys})
@@ -211,7 +229,7 @@ def _digests(session: Session, taken: Sequence[Subscription], site: Site, now: d
             new=_section(each.new, said),
             changed=_section(each.changed, said),
             off=_section(each.off, said),
-            gone=batch.gone(one, choice),
+            gone=gone[_number(one)],
             notices=batch.notices(one, choice),
             holders=batch.holders,
         )
@@ -229,21 +247,36 @@ def _section(found: Found, said: Mapping[Key, Listed]) -> Section:
     return Section([said[key] for key in found.keys if key in said], found.total)
 
 
-class _Batch:
-    """What is asked once for all of a batch: events that are not announced any more, and news."""
+def _gone(
+    session: Session, found: Sequence[tuple[Subscription, Choice]], site: Site, until: datetime
+) -> Mapping[int, list[Gone]]:
+    """What is not announced any more, for each subscription."""
+    untold = [one.told_until for one, _ in found if one.told_until is not None]
+    every = withdrawn(session, min(untold), until, WINDOW) if untold else ()
+    of_each = {
+        _number(one): [
+            each.number
+            for each in every
+            if one.told_until and each.concerns(one.told_until) and each.fits(choice)
+        ][:MOST_GONE]
+        for one, choice in found
+    }
+    wanted = {number for numbers in of_each.values() for number in numbers}
+    said = farewells(session, wanted, site.publishing.locales)
+    return {
+        one: [Gone(said[each].title, said[each].day, said[each].branch) for each in numbers if each in said]
+        for one, numbers in of_each.items()
+    }
 
-    def __init__(self, session: Session, taken: Sequence[Subscription], site: Site, now: datetime) -> None:
+
+class _Batch:
+    """The news, which are asked for once for all of a batch."""
+
+    def __init__(self, session: Session, taken: Sequence[Subscription], now: datetime) -> None:
         until, untold = now - SETTLED, [one.told_until for one in taken if one.told_until is not None]
         since = min(untold, default=until)
-        locales = site.publishing.locales
-        self._gone = withdrawn(session, since, until, WINDOW, locales) if untold else ()
         self._notices = notices.since(session, since if len(untold) == len(taken) else None, until)
         self.holders = _holders(session, self._notices)
-
-    def gone(self, one: Subscription, choice: Choice) -> list[Gone]:
-        since = one.told_until
-        mine = [each for each in self._gone if since and each.concerns(since) and each.fits(choice)]
-        return [Gone(each.title, each.day, each.branch) for each in mine]
 
     def notices(self, one: Subscription, choice: Choice) -> list[Notice]:
         """Those of the organisation, and of branches that were chosen or lie near enough."""

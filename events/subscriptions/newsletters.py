@@ -279,7 +279,10 @@ def _not_yet_written_to(
     session: Session, newsletter: Newsletter, numbers: Collection[int]
 ) -> Sequence[Subscription]:
     """Held, so that nobody is written to who ends it at this moment. After a stop, some have had theirs."""
-    query = select(Subscription).where(col(Subscription.id).in_(numbers)).order_by(col(Subscription.id))
+    wants = (col(Subscription.newsletter), col(Subscription.confirmed_at).is_not(None))
+    query = (
+        select(Subscription).where(col(Subscription.id).in_(numbers), *wants).order_by(col(Subscription.id))
+    )
     subscribers = session.exec(query.with_for_update()).all()
     mail = table_of(OutgoingMail).c
     had = sa.select(mail.recipient).where(
@@ -352,7 +355,8 @@ def why(branch: Branch | None, site: Site) -> Message:
     if branch is None:
         return say("You get this because you asked for the newsletter of %(name)s.", name=name)
     return say(
-        "You get this because you asked for the newsletter of %(name)s, and follow %(branch)s or live near it.",
+        "You get this because you asked for the newsletter of %(name)s, and follow %(branch)s or chose a place near "
+        "it.",
         name=name,
         branch=branch.name,
     )

@@ -5,12 +5,14 @@ The mails are written in the transaction that forgets the change, so that each i
 changed again before that, it is told anew, from what is true then.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
 from ..branches.models import Branch
@@ -21,7 +23,7 @@ from ..calendars.derived import tell_all
 from ..calendars.feeds import Heading, Note
 from ..calendars.models import Event, Occurrence
 from ..calendars.queries import Selection
-from ..db import Database, table_of
+from ..db import UNEXPECTED, Database, table_of
 from ..language import Language, language
 from ..messages import outbox
 from ..messages.models import OutgoingMail, RefusedAddress
@@ -32,7 +34,10 @@ from .writing import Site, way_out
 
 BATCH = 50
 SOON = timedelta(hours=48)
+AT_ONCE = 500  # numbers in one query
 KM_PER_LATITUDE = 110.0  # a degree is never shorter
+
+log = logging.getLogger("branchline.urgent")
 
 is_due = dates_changed.is_due
 
@@ -51,7 +56,12 @@ def send(database: Database, site: Site, now: datetime) -> int:
                 dates_changed.settle(session, work)
     for work in works:
         if work.event_id in concerned:
-            _tell(database, work, site, now)
+            try:
+                _tell(database, work, site, now)
+            except OperationalError:
+                raise
+            except UNEXPECTED:
+                log.exception("the changes of event %s", work.event_id)
     return len(works)
 
 
@@ -74,8 +84,12 @@ def _tell(database: Database, work: Work, site: Site, now: datetime) -> None:
     with database.writing() as session:
         if dates_changed.settle(session, work) and telling is not None:
             telling.follow_on(session)
-            if mails:
-                session.connection().execute(sa.insert(table_of(OutgoingMail)), mails)
+            held = telling.held(session)
+            wanted = [
+                mail for (one, _), mail in zip(telling.readers, mails, strict=True) if _key(one) in held
+            ]
+            if wanted:
+                session.connection().execute(sa.insert(table_of(OutgoingMail)), wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +123,29 @@ class _Telling:
             unsubscribe_url=self.site.unsubscribing(subscription, spoken),
         )
 
+    def held(self, session: Session) -> frozenset[tuple[int, str]]:
+        """Those who still want it: somebody may have ended it while the mails were composed. Nobody does until these
+        are written, and then finds them in the outbox."""
+        table, follower = table_of(Subscription).c, table_of(SubscriptionEvent).c
+        follows = sa.exists().where(follower.subscription_id == table.id, follower.event_id == self.event_id)
+        query = sa.select(table.id, table.nonce).where(
+            table.confirmed_at.is_not(None), sa.or_(table.urgent, follows)
+        )
+        found, numbers = set[tuple[int, str]](), [one.id or 0 for one, _ in self.readers]
+        for begin in range(0, len(numbers), AT_ONCE):
+            some = query.where(table.id.in_(numbers[begin : begin + AT_ONCE])).order_by(table.id)
+            rows = session.connection().execute(some.with_for_update(of=table_of(Subscription)))
+            found.update((row.id, row.nonce) for row in rows)
+        return frozenset(found)
+
     def follow_on(self, session: Session) -> None:
         for number in self.continued_by:
             _follow_on(session, self.event_id, number)
+
+
+def _key(one: Subscription) -> tuple[int, str]:
+    """A number alone may be given out again."""
+    return one.id or 0, one.nonce
 
 
 def _telling(session: Session, work: Work, site: Site, now: datetime) -> _Telling | None:

@@ -1,7 +1,7 @@
 """Events that were announced and are not any more: what was published of them, read back, for the draft is nobody's
 business."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from io import BytesIO
@@ -14,21 +14,18 @@ from ..calendars.derived import branch_scope, topic_scope
 from ..calendars.ics_values import text
 from ..calendars.models import Event, Rendered
 from ..calendars.scanning import Place, component_at
+from ..db import table_of
 from ..language import language
 from ..places.geo import Point
 from .choices import Choice
 from .news_of_events import is_near
 
-MOST = 100
-
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """`title`: as it was published; `day`: of a single event."""
+    """Where it was announced, and when. `number`: of the event."""
 
-    title: str
-    day: date | None
-    branch: Branch
+    number: int
     point: Point | None
     scopes: frozenset[str]
     published_at: datetime
@@ -45,40 +42,66 @@ class Withdrawn:
         return self.published_at <= since < self.withdrawn_at
 
 
-def withdrawn(
-    session: Session, since: datetime, until: datetime, ahead: timedelta, locales: Sequence[str]
-) -> Sequence[Withdrawn]:
-    """Those that are not over and begin within the time ahead; the last ones first."""
+def withdrawn(session: Session, since: datetime, until: datetime, ahead: timedelta) -> Sequence[Withdrawn]:
+    """Those that are not over and begin within the time ahead; the last ones first. All of them, without their texts:
+    whoever takes the last hundred tells nobody of the one before."""
+    event = table_of(Event).c
     query = (
-        select(Event, Branch, Rendered.ics)
+        sa.select(
+            event.id,
+            event.latitude,
+            event.longitude,
+            event.listed_in,
+            sa.func.coalesce(event.published_at, event.created_at).label("published_at"),
+            event.withdrawn_at,
+        )
+        .where(
+            event.withdrawn_at > since,
+            event.withdrawn_at <= until,
+            sa.or_(event.ends_at.is_(None), event.ends_at > until),
+            event.begins_at < until + ahead,
+        )
+        .order_by(event.withdrawn_at.desc(), event.id)
+    )
+    return [
+        Withdrawn(
+            number=row.id,
+            point=None if row.latitude is None else Point(row.latitude, row.longitude),
+            scopes=frozenset(filter(None, row.listed_in.split(","))),
+            published_at=row.published_at,
+            withdrawn_at=row.withdrawn_at,
+        )
+        for row in session.connection().execute(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """`title`: as it was published; `day`: of a single event."""
+
+    title: str
+    day: date | None
+    branch: Branch
+
+
+def farewells(session: Session, numbers: Collection[int], locales: Sequence[str]) -> Mapping[int, Farewell]:
+    """What was said of these events; one query."""
+    if not numbers:
+        return {}
+    query = (
+        select(Event.id, Branch, Rendered.ics)
         .join(Branch, col(Branch.id) == col(Event.branch_id))
         .join(Rendered, col(Rendered.event_id) == col(Event.id))
-        .where(
-            col(Rendered.locale) == locales[0],
-            col(Event.withdrawn_at) > since,
-            col(Event.withdrawn_at) <= until,
-            sa.or_(col(Event.ends_at).is_(None), col(Event.ends_at) > until),
-            col(Event.begins_at) < until + ahead,
-        )
-        .order_by(col(Event.withdrawn_at).desc(), col(Event.id))
-        .limit(MOST)
+        .where(col(Rendered.locale) == locales[0], col(Event.id).in_(numbers))
     )
-    return [_read_back(event, branch, ics, locales) for event, branch, ics in session.exec(query)]
+    return {number or 0: _read_back(branch, ics, locales) for number, branch, ics in session.exec(query)}
 
 
-def _read_back(event: Event, branch: Branch, ics: str, locales: Sequence[str]) -> Withdrawn:
+def _read_back(branch: Branch, ics: str, locales: Sequence[str]) -> Farewell:
     """Its title says in the event's own language that it is off: that is taken out, and said in the reader's."""
     said = component_at(BytesIO(ics.encode()), Place())
     day = None if said.get("RRULE") else datetime.strptime(said.value("DTSTART")[:8], "%Y%m%d").date()
     title = text(said.get("SUMMARY"))
     for code in locales:
         title = title.removeprefix(language(code).gettext("Cancelled: %(title)s") % {"title": ""})
-    return Withdrawn(
-        title=title,
-        day=day,
-        branch=branch,
-        point=event.point,
-        scopes=frozenset(filter(None, event.listed_in.split(","))),
-        published_at=event.published_at or event.created_at,
-        withdrawn_at=event.withdrawn_at or event.modified_at,
-    )
+    return Farewell(title, day, branch)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import Session, col, select
 
-from events.calendars import derived, imports, store
+from events.calendars import derived, imports, reconciling, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.ics_events import ImportedEvent
@@ -179,6 +179,24 @@ def test_the_same_uid_from_elsewhere_is_another_event(origin: Origin) -> None:
             "Saw night",
             "cancelled",
         )
+
+
+def test_what_is_brought_in_late_says_so(
+    origin: Origin, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise whoever was told in the meantime what is new would never hear of it."""
+    passed = 0.0
+    monkeypatch.setattr(reconciling, "monotonic", lambda: passed)
+    with database.reading() as session:
+        owners = imports.branches_by_slug(session)
+    reconciler = Reconciler(owners, origin.publishing, NOW, branch="alder", source=FEED)
+    for uid in ("early", "late"):
+        with database.writing() as session:
+            reconciler.take(session, entry(uid))
+        passed += 90
+    with database.reading() as session:
+        late = NOW + timedelta(seconds=90)
+        assert found(session, "early").published_at == NOW and found(session, "late").published_at == late
 
 
 def test_a_uid_of_our_form_is_kept_unless_it_stands_for_another_event(origin: Origin) -> None:

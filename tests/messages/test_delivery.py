@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,45 @@ def test_a_refusal_for_good_is_kept_for_an_admin_and_not_repeated(
     assert sink.offered == 1
     assert row(database).failed_at is not None
     assert row(database).last_error == "550 5.1.1 No such user here"
+
+
+@pytest.mark.parametrize("step", ["on_sender", "on_recipient", "on_data"])
+@pytest.mark.parametrize("code", ["451", "550"])
+def test_what_a_server_says_may_be_no_text_at_all(
+    database: Database, worker: Worker, sink: Sink, step: str, code: str
+) -> None:
+    """No database takes half a surrogate, PostgreSQL no NUL, and a page shows neither."""
+    setattr(sink, step, f"{code} no\udcff\udcfe \x00\x1b[31m\u202e " + "x" * 300)
+    put(database)
+    with sink.up():
+        assert worker.deliver_mails() == 1
+    assert row(database).last_error.startswith(f"{code} no")
+    assert not re.search(r"[\x00-\x1f\u202e\ud800-\udfff]", row(database).last_error)
+    assert (row(database).failed_at is not None) == (code == "550")
+
+
+def test_a_fault_of_ours_with_one_mail_holds_up_no_other(
+    database: Database, worker: Worker, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again as if the server had been away, and in the end an admin sees it."""
+
+    def composed(one: mail.Mail, *more: str) -> EmailMessage:
+        return (
+            compose(one, *more)
+            if one.recipient != "ana@example.org"
+            else dict[str, EmailMessage]()["nowhere"]
+        )
+
+    compose = mail.composed
+    monkeypatch.setattr("events.worker.composed", composed)
+    put(database)
+    put(database, "ben@example.org")
+    with sink.up():
+        assert worker.deliver_mails() == 2
+    assert sink.recipients == ["ben@example.org"]
+    with database.reading() as session:
+        first = session.get_one(OutgoingMail, 1)
+    assert first.run_at > datetime.now(UTC) and first.leased_until is None and "KeyError" in first.last_error
 
 
 def test_a_server_that_does_not_accept_our_password_refuses_no_mail(

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from events.db import Database
 from events.language import language
-from events.messages import contact, outbox
+from events.messages import contact, outbox, overview
 from events.messages.contact import ContactDraft
 from events.messages.models import ContactMessage, OutgoingMail
 from tests.conftest import NOW, Cast
@@ -270,6 +270,23 @@ def test_somebody_who_has_unsubscribed_gets_no_digest_that_waits_but_does_get_a_
     with database.writing() as session:
         assert outbox.forget_waiting(session, "ana@example.org") == 2
     assert left(database) == ["ben@example.org", "ana@example.org"]
+
+
+def test_what_is_being_sent_or_has_failed_is_not_tried_again_for_somebody_who_has_unsubscribed(
+    database: Database,
+) -> None:
+    put_batch(database, "ana@example.org", "ben@example.org")
+    put_batch(database, "ana@example.org", batch="another")
+    with database.writing() as session:
+        begun, _ = outbox.claim(session, NOW, most=2)
+        failed = session.exec(select(OutgoingMail).where(col(OutgoingMail.batch) == "another")).one()
+        outbox.mark_failed(session, failed.id or 0, "550 no", NOW)
+    with database.writing() as session:
+        assert outbox.forget_waiting(session, "ana@example.org") == 2
+    with database.writing() as session:  # the worker comes back with what the server said
+        assert outbox.put_back(session, begun.id or 0, "451 later", NOW) is None
+        assert overview.retry_failed(session, NOW) == 0
+    assert left(database) == ["ben@example.org"]
 
 
 def test_no_more_are_claimed_than_were_asked_for_however_the_database_goes_about_it(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import col, select
 
 from events.branches.models import Branch, Status
@@ -314,3 +315,21 @@ def test_whose_posts_need_approval_gets_no_message_by_mail_either(
         tried = {"oak@example.org", "alder@example.org"}
         to = refusals.destination(session, session.get_one(Branch, oak.id), besides=tried)
     assert to == "dee@example.org", "an admin, as nobody else may read it"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_list_does_not_go_through_all_branches_for_each_address(database: Database, cast: Cast) -> None:
+    asked: list[str] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    with database.reading() as session:
+        refusals.listed(session, 9)
+        connection = session.connection()
+        plans = [
+            [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {one}", (9,) * one.count("?"))]
+            for one in asked
+            if one.startswith("SELECT")
+        ]
+    assert plans
+    for plan in plans:
+        all_of = {step.split()[1] for step in plan if step.startswith("SCAN")}
+        assert not {"refused_address", "branch"} <= all_of or any("LIST SUBQUERY" in step for step in plan)

@@ -97,7 +97,7 @@ def town(database: Database, publishing: Publishing, cast: Cast) -> Town:
 
 def part(body: str, heading: str) -> str:
     """What stands below a heading."""
-    pattern = rf"^{heading}\n-+\n\n(.*?)(?=\n\n[^\n]+\n---|\n\nAll events:)"
+    pattern = rf"^{heading}\n-+\n\n(.*?)(?=\n\n[^\n]+\n---|\n\nAll (?:news|events):)"
     found = re.search(pattern, body, re.MULTILINE | re.DOTALL)
     return found[1] if found else ""
 
@@ -237,6 +237,23 @@ def test_what_is_cancelled_or_postponed_says_why_once(town: Town) -> None:
 
 
 @on_sqlite
+def test_what_was_postponed_and_then_cancelled_is_told_twice(town: Town) -> None:
+    one, other = town.event("Swap day", SATURDAY), town.event("Quiz", SATURDAY)
+    town.reader()
+    for number in (one, other):
+        town.change(number, lambda _, event: event.postpone("A new day is looked for.", LATELY))
+    assert "Postponed: Swap day\n" in town.told()
+    town.change(one, lambda _, event: event.cancel("None was found.", NOW + HOUR), NOW + HOUR)
+    with town.database.writing() as session:
+        event = session.get_one(Event, other)
+        draft = store.draft_of(derived.tell(session, event)).model_copy(update={"state": "cancelled"})
+        alder = session.merge(town.cast.alder)
+        store.revise(session, event, draft, [alder], town.publishing, NOW + HOUR)
+    body = town.told(now=NOW + DAY)
+    assert "Cancelled: Swap day\n" in body and "Cancelled: Quiz\n" in body
+
+
+@on_sqlite
 def test_who_never_heard_of_an_event_does_not_hear_that_it_is_off(town: Town) -> None:
     cancelled, removed = (town.event("Quiz", SATURDAY, at=LATELY - HOUR) for _ in range(2))
     town.reader()
@@ -275,6 +292,22 @@ def test_an_event_that_is_not_announced_any_more_is_told_in_the_words_that_were_
     )
     assert mails(town.database)[0].subject == "Near Chicago: 1 cancelled" and len(mails(town.database)) == 1
     assert town.told(now=NOW + DAY) == ""
+
+
+@on_sqlite
+def test_among_very_many_that_are_not_announced_any_more_each_reader_finds_theirs(town: Town) -> None:
+    mine = town.event("Swap day", SATURDAY)
+    town.reader()
+    town.change(mine, lambda _, event: event.unpublish())
+    with town.database.writing() as session:
+        birch, later = session.merge(town.cast.birch), LATELY + HOUR
+        for number in range(101):
+            other = store.add(
+                session, weekly(title=f"Elsewhere {number}"), [birch], town.publishing, LONG_AGO
+            )
+            other.unpublish()
+            derived.save(session, other, town.publishing, later)
+    assert "Cancelled: Swap day\n" in town.told()
 
 
 def test_what_changes_in_the_last_minute_is_told_the_next_time_and_once(town: Town) -> None:
@@ -443,6 +476,7 @@ def test_news_of_the_organisation_and_of_branches_near_or_chosen_is_told(town: T
     assert titles(found["cy@"], "News") == ["Madrid", "Everybody"]
     assert titles(found["dee"], "News") == ["Madrid", "Chicago", "Everybody"]
     assert "Madrid\nClub Abedul\nIt is so.\nhttp://localhost:8000/news/madrid" in found["cy@"]
+    assert "All news:\nhttp://localhost:8000/news\n" in found["cy@"]
     assert mails(town.database)[0].subject == "Near Chicago: 2 pieces of news"
 
 
@@ -494,6 +528,28 @@ def test_what_is_cut_off_is_done_again_and_nobody_is_told_twice_or_left_out(
         pass
     recipients = [mail.recipient for mail in mails(town.database)]
     assert sorted(recipients) == sorted(f"reader{number}@example.org" for number in range(12))
+
+
+@on_sqlite
+def test_a_fault_of_ours_with_one_digest_keeps_no_other_back(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.event("Quiz", at=LATELY)
+    town.reader("ben")
+    town.reader("dee")
+    of = digests.Mail.of
+
+    def fails(digest: Any, site: Site) -> digests.Mail:
+        if digest.subscription.email.startswith("ben"):
+            raise KeyError("a fault of ours")
+        return of(digest, site)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(digests.Mail, "of", fails)
+        town.send()
+    assert [mail.recipient for mail in mails(town.database)] == ["dee@example.org"]
+    town.send(NOW + digests.LEASE + timedelta(seconds=1))
+    assert [mail.recipient for mail in mails(town.database)] == ["ben@example.org"]
 
 
 def test_two_workers_write_to_each_reader_once(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

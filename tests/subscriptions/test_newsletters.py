@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from events.calendars.content import Publishing
@@ -440,6 +441,24 @@ def test_who_ends_it_meanwhile_gets_nothing_more(post: Post) -> None:
     assert post.progress == newsletters.Progress(sent=2, waiting=0, failed=0, error="")
 
 
+def test_who_unticks_it_in_the_moment_in_which_they_are_taken_up_gets_none(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL lets others write between the look and the lock."""
+    post.readers(3)
+    post.start()
+    look = newsletters._look
+
+    def and_then(session: Session, *more: Any) -> Any:
+        found = look(session, *more)
+        session.exec(sa.update(Subscription).where(col(Subscription.id) == 2).values(newsletter=False))
+        return found
+
+    monkeypatch.setattr(newsletters, "_look", and_then)
+    post.run()
+    assert post.written_to == [1, 3]
+
+
 def test_stopping_takes_back_what_has_not_gone_and_going_on_writes_to_exactly_those(post: Post) -> None:
     post.readers(250)
     post.start()
@@ -497,4 +516,4 @@ def test_a_test_goes_to_one_person_and_before_everybody_else(post: Post) -> None
     [mail] = post.mails
     assert (mail.recipient, mail.subject, mail.bulk) == ("ana@example.org", "[Test] A new saw", False)
     assert mail.unsubscribe_url == "" and "/subscriptions/" not in mail.body
-    assert "follow Alder Club or live near it.\n\nEach reader finds a link here" in mail.body
+    assert "follow Alder Club or chose a place near it.\n\nEach reader finds a link here" in mail.body

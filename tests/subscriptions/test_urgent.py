@@ -24,8 +24,8 @@ from events.mail import composed
 from events.messages import outbox
 from events.messages.models import RefusedAddress
 from events.places.geo import Distance
-from events.subscriptions import urgent
-from events.subscriptions.models import Frequency, SubscriptionEvent
+from events.subscriptions import choices, urgent
+from events.subscriptions.models import Frequency, Subscription, SubscriptionEvent
 from events.subscriptions.writing import Site
 from tests.calendars.test_feeds import weekly
 from tests.conftest import NOW, Cast
@@ -240,7 +240,7 @@ def test_what_an_import_changes_far_ahead_is_put_aside_at_once_when_nobody_follo
     sa.event.listen(club.database.engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
     assert urgent.send(club.database, club.site, TOLD) == 8
     asked = [one.partition(" ")[0] for one in statements if not one.startswith("BEGIN")]
-    assert asked.count("UPDATE") == 1 and asked.count("SELECT") == 1 and asked.count("DELETE") == 8
+    assert asked.count("WITH") == 1 and asked.count("SELECT") == 1 and asked.count("DELETE") == 8
     assert mails(club.database) == [] and club.send() == 0
 
 
@@ -441,6 +441,61 @@ def test_what_changes_while_it_is_told_is_told_from_what_is_true_then(
     monkeypatch.setattr(urgent, "_telling", slowly)
     assert club.told().startswith("Moved: Tool night, now Tuesday, November 24, 2026, 9:00 PM\n")
     assert len(mails(club.database)) == 1
+
+
+@on_sqlite
+def test_a_fault_of_ours_with_one_event_keeps_no_other_from_being_told(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiz = club.add(weekly(title="Quiz"))
+    club.follower("ben")
+    club.follower("cleo", quiz)
+    club.cancel()
+    club.change_date(TOMORROW, quiz, cancelled=True)
+    tell = urgent._tell
+
+    def fails(database: Database, work: dates_changed.Work, *more: Any) -> None:
+        if work.event_id == club.number:
+            raise KeyError("a fault of ours")
+        tell(database, work, *more)
+
+    monkeypatch.setattr(urgent, "_tell", fails)
+    club.send()
+    assert club.to() == ["cleo"]
+    monkeypatch.undo()
+    club.send(TOLD + dates_changed.LEASE + timedelta(seconds=1))
+    assert club.to() == ["ben", "cleo"]
+
+
+@on_sqlite
+def test_what_was_put_off_at_the_last_moment_is_told_when_the_old_date_would_be_over(club: Club) -> None:
+    """The worker was away."""
+    club.follower()
+    club.change_date(TOMORROW, start=TOMORROW + 3 * DAY, end=TOMORROW + 3 * DAY + 2 * HOUR)
+    assert club.told(now=NOW + 2 * DAY).startswith("Moved: Tool night, now Friday, November 27, 2026")
+
+
+def test_who_ends_it_or_wants_it_no_more_while_the_mails_are_composed_gets_none(
+    club: Club, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    club.follower("ben")
+    club.follower("cleo")
+    club.reader("dora", near=CHICAGO)
+    club.reader("emil", near=CHICAGO)
+    club.cancel()
+    telling = urgent._telling
+
+    def slowly(*arguments: Any) -> Any:
+        found = telling(*arguments)
+        with club.database.writing() as session:
+            named = {one.email.partition("@")[0]: one for one in session.exec(select(Subscription))}
+            choices.end(session, named["ben"])
+            named["dora"].urgent = False
+        return found
+
+    monkeypatch.setattr(urgent, "_telling", slowly)
+    club.send()
+    assert club.to() == ["cleo", "emil"]
 
 
 MOVED: dict[str, Any] = {"start": TOMORROW + 2 * HOUR, "end": TOMORROW + 4 * HOUR}
