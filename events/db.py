@@ -13,6 +13,7 @@ from email.errors import MessageError
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, SQLModel
 
@@ -69,6 +70,13 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     if not isinstance(table, sa.Table):
         raise TypeError(f"{model.__name__} is not a table")
     return table
+
+
+def insert_into(session: Session, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that may say ON CONFLICT, which each engine has in a module of its own."""
+    return (
+        postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
+    )
 
 
 def due(table: sa.Table, now: datetime, *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[Any]]:

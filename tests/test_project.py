@@ -24,7 +24,7 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("config", "db", "drafts", "errors", "fetching", "language", "letters", "limits", "mail"),
-            *("markdown", "pictures", "sandbox"),
+            *("markdown", "pictures", "sandbox", "signed"),
         ),
         CELLAR,
     ),

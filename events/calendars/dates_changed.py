@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from ..db import table_of
+from ..db import insert_into, table_of
 from . import content
 from .content import Said, Told
 from .models import DateChange, Event, Occurrence
@@ -122,9 +121,12 @@ def _counterparts(
 
 def note(session: Session, event_id: int, changed: Sequence[Mapping[str, Any]], now: datetime) -> None:
     """Once for each event: what is there already stays as it was known, and is told when it would have been."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     table, values = table_of(DateChange), {"event_id": event_id, "before": changed}
-    adding = insert(table).values(**values, created_at=now, run_at=now + WAIT).on_conflict_do_nothing()
+    adding = (
+        insert_into(session, table)
+        .values(**values, created_at=now, run_at=now + WAIT)
+        .on_conflict_do_nothing()
+    )
     statement = adding.returning(table.c.event_id)
     while changed and session.connection().execute(statement).first() is None:
         if _added(session, event_id, changed):  # else it has just been told

@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
 from .. import pictures
-from ..db import Database, due, lease, table_of
+from ..db import Database, due, insert_into, lease, table_of
 from ..errors import BranchlineError, NotFound
 from ..people.history import Version
 from ..pictures import Prepared
@@ -44,9 +43,10 @@ class Work:
 def add(session: Session, branch_id: int | None, picture_id: str, data: bytes, now: datetime) -> None:
     """Keeps what was sent, which `events.pictures.check` has passed; once, however often it is sent."""
     picture = Picture(id=picture_id, branch_id=branch_id, original=data, created_at=now, run_at=now)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = picture.model_dump()
-    session.connection().execute(insert(table_of(Picture)).values(values).on_conflict_do_nothing())
+    session.connection().execute(
+        insert_into(session, table_of(Picture)).values(values).on_conflict_do_nothing()
+    )
 
 
 def one(session: Session, picture_id: str | None) -> Picture | None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..calendars import changes, derived
 from ..calendars.content import Publishing
 from ..calendars.models import Event, State
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..errors import Conflict, NotFound, say
 from ..people import history, permissions
 from ..people.models import Person
@@ -261,9 +260,10 @@ def forget_past(session: Session, now: datetime) -> None:
 
 def trust(session: Session, branch_id: int, email: str, now: datetime) -> None:
     """What comes from this address is published once a link that was mailed to it is used."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"branch_id": branch_id, "email": email, "created_at": now}
-    session.connection().execute(insert(table_of(TrustedProposer)).values(values).on_conflict_do_nothing())
+    session.connection().execute(
+        insert_into(session, table_of(TrustedProposer)).values(values).on_conflict_do_nothing()
+    )
 
 
 def is_trusted_address(session: Session, branch_id: int, email: str) -> bool:

@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from pydantic import Field
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..calendars import queries
 from ..calendars.models import Event
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..drafts import Draft, Email, LongText
 from ..errors import Message, NotFound, say
 from ..people.models import Person
@@ -46,7 +45,6 @@ class ReportDraft(Draft):
 def add(session: Session, draft: ReportDraft, branch: Branch, event: Event | None, now: datetime) -> None:
     """A form that is sent twice is one report. `branch`: it, or the owner of the event."""
     table = table_of(Report)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {
         "key": draft.key,
         "branch_id": branch.id,
@@ -58,7 +56,7 @@ def add(session: Session, draft: ReportDraft, branch: Branch, event: Event | Non
         "created_at": now,
     }
     session.connection().execute(
-        insert(table).values(values).on_conflict_do_nothing(index_elements=[table.c.key])
+        insert_into(session, table).values(values).on_conflict_do_nothing(index_elements=[table.c.key])
     )
 
 

@@ -5,7 +5,6 @@ and that mail says nothing that was typed.
 """
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -14,11 +13,11 @@ from typing import Annotated, Literal
 
 import sqlalchemy as sa
 from pydantic import AfterValidator, Field, ValidationInfo
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
+from .. import signed
 from ..branches.models import Branch, Status
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..drafts import Draft, Email, Fault, LongText, ShortText
 from ..errors import Gone, Message, Unreadable, say
 from ..language import Language, closest
@@ -42,8 +41,6 @@ MOST_LINKS = 3
 _LINK = re.compile(
     r"https?://(?:www\.)?|(?<![\w.@/=-])(?:www\.|[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}(?::\d+)?/)", re.IGNORECASE
 )
-_TOKEN = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{48})")  # a larger number PostgreSQL would not even look for
-_MARK_DIGITS = 48  # 192 bits
 
 
 def _deliverable(text: str) -> str:
@@ -231,10 +228,9 @@ def _said(one: ContactMessage) -> str:
 def _inserted(session: Session, message: ContactMessage) -> ContactMessage | None:
     """None where its key is known: of two that come at the same time one is the first."""
     table = table_of(ContactMessage)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = message.model_dump(exclude={"id"})
     added = session.connection().execute(
-        insert(table)
+        insert_into(session, table)
         .values(values)
         .on_conflict_do_nothing(index_elements=[table.c.key])
         .returning(table.c.id)
@@ -248,14 +244,14 @@ def _inserted(session: Session, message: ContactMessage) -> ContactMessage | Non
 
 def copy_token(message: ContactMessage, secret: str) -> str:
     """For an address under /contact-copies: it opens one message, as long as that is kept."""
-    return f"{message.id}-{_mark(message, secret)}"
+    return signed.token(message.id, f"copy of message {message.id} {message.key}", secret)
 
 
 def message_at(session: Session, token: str, secret: str) -> ContactMessage:
     """Raises Gone when it has been deleted, or never was."""
-    match = _TOKEN.fullmatch(token)
-    found = session.get(ContactMessage, int(match[1])) if match else None
-    if match is None or found is None or not hmac.compare_digest(match[2], _mark(found, secret)):
+    number = signed.number_in(token)
+    found = session.get(ContactMessage, number) if number else None
+    if found is None or not signed.is_same(token, copy_token(found, secret)):
         raise Gone(
             say(
                 "This message has been deleted, as all are after %(days)d days, or the link was cut short by the"
@@ -306,8 +302,3 @@ def send_copy(
         locale=spoken.code,
         message_ref=message.id,
     )
-
-
-def _mark(message: ContactMessage, secret: str) -> str:
-    made_of = f"copy of message {message.id} {message.key}".encode()
-    return hmac.new(secret.encode(), made_of, hashlib.sha256).hexdigest()[:_MARK_DIGITS]

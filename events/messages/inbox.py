@@ -10,12 +10,11 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..errors import NotFound, no_such_page, say
 from ..language import Language
 from ..people import permissions
@@ -195,9 +194,8 @@ def take_over(session: Session, branch: Branch, into: Branch, now: datetime) -> 
 def mute(session: Session, branch: Branch, email: str, now: datetime) -> None:
     """From now on; and what the branch has of the sender is put aside as well."""
     table = table_of(MutedSender)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = MutedSender(branch_id=branch.id or 0, email=normal_email(email), created_at=now).model_dump()
-    session.connection().execute(insert(table).values(values).on_conflict_do_nothing())
+    session.connection().execute(insert_into(session, table).values(values).on_conflict_do_nothing())
     _put_aside(session, branch, normal_email(email), True)
 
 

@@ -4,11 +4,10 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch, Status
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..people import joining, permissions
 from .models import RefusedAddress
 
@@ -49,8 +48,7 @@ def _takes_mail(session: Session, address: str, besides: Collection[str]) -> boo
 def mark(session: Session, address: str, reason: str, now: datetime, *, unknown: bool) -> None:
     """The last refusal counts. Two workers may be refused by the same address at once."""
     values = {"refused_at": now, "reason": reason[:LONGEST_REASON], "unknown": unknown}
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    marked = insert(table_of(RefusedAddress)).values(address=address.lower(), **values)
+    marked = insert_into(session, table_of(RefusedAddress)).values(address=address.lower(), **values)
     session.connection().execute(marked.on_conflict_do_update(index_elements=["address"], set_=values))
 
 

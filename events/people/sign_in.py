@@ -10,10 +10,9 @@ from functools import cache
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from ..db import table_of
+from ..db import insert_into, table_of
 from ..drafts import host_in_ascii
 from ..errors import Gone, Message, NotFound, Unreadable, say
 from ..mail import LOCAL_PART
@@ -93,9 +92,10 @@ def find_or_add(session: Session, email: str, now: datetime, language: str = "en
     """Of two that add the same address at the same moment, both get the one person."""
     person = find(session, email)
     if person is None:
-        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
         values = Person(email=email, language=language, created_at=now).model_dump(exclude={"id"})
-        session.connection().execute(insert(table_of(Person)).values(values).on_conflict_do_nothing())
+        session.connection().execute(
+            insert_into(session, table_of(Person)).values(values).on_conflict_do_nothing()
+        )
         person = session.exec(select(Person).where(col(Person.email) == email)).one()
     return person
 

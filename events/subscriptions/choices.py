@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from ..branches import queries as branches
 from ..branches.locating import zone_at
 from ..branches.models import Branch
 from ..calendars.models import Event, Topic
-from ..db import Row, table_of
+from ..db import Row, insert_into, table_of
 from ..errors import NotFound
 from ..messages import outbox
 from ..places.geo import Distance, Point
@@ -287,10 +286,9 @@ LINKED: tuple[type[Row], ...] = (SubscriptionBranch, SubscriptionTopic, Subscrip
 
 def _row(session: Session, email: str, language: str, now: datetime) -> Subscription:
     """The one row of the address, held: of two that ask at the same moment the second waits here."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     table = table_of(Subscription)
     new = Subscription(email=email, nonce=new_nonce(), language=language, created_at=now)
-    statement = insert(table).values(new.model_dump(exclude={"id"}))
+    statement = insert_into(session, table).values(new.model_dump(exclude={"id"}))
     held = statement.on_conflict_do_update(
         index_elements=[table.c.email], set_={"email": statement.excluded.email}
     )

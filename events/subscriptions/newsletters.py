@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from ..branches.models import Branch
-from ..db import due, lease, table_of
+from ..db import due, insert_into, lease, table_of
 from ..errors import Conflict, Message, say
 from ..language import Language
 from ..letters import Heading, Letter, Link, Paragraph, Prose
@@ -148,8 +147,7 @@ def start(session: Session, notice: Notice, person: Person, now: datetime) -> No
         raise Conflict(say("Nobody who would get this has asked for the newsletter yet."))
     table = table_of(Newsletter)
     new = Newsletter(notice_id=notice.id or 0, person_id=person.id, started_at=now, total=total, run_at=now)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    adding = insert(table).values(new.model_dump(exclude={"id"}))
+    adding = insert_into(session, table).values(new.model_dump(exclude={"id"}))
     session.connection().execute(adding.on_conflict_do_nothing(index_elements=[table.c.notice_id]))
 
 
