@@ -18,6 +18,7 @@ from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
 from .errors import BranchlineError
+from .identity import read_identity
 from .limits import Limiter
 from .places.lookup import Gazetteer
 from .web.assets import Assets
@@ -40,7 +41,8 @@ def create_app(settings: Settings) -> Starlette:
     """An application that answers. Its threads and connections end with its lifespan."""
     database = Database(settings.database_url, size=THREADS)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-    assets = Assets()
+    identity = read_identity(settings.site_dir)
+    assets = Assets(identity)
     polls = PollCounter()
 
     def flush_polls() -> None:
@@ -88,7 +90,8 @@ def create_app(settings: Settings) -> Starlette:
         feeds=FeedCache(),
         polls=polls,
         publishing=publishing_of(settings),
+        identity=identity,
         assets=assets,
-        templates=Templates(settings, assets),
+        templates=Templates(settings, assets, identity),
     )
     return app

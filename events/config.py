@@ -54,6 +54,11 @@ class Settings:
         return self.data_dir / "places.db"
 
     @property
+    def site_dir(self) -> Path:
+        """What the operator writes: site.toml (`identity`), its pictures, and Markdown pages."""
+        return self.data_dir / "site"
+
+    @property
     def mail_dir(self) -> Path:
         return self.data_dir / "mail"
 

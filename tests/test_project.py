@@ -23,8 +23,8 @@ CELLAR = 0
 FLOORS = {
     **dict.fromkeys(
         (
-            *("config", "db", "drafts", "errors", "fetching", "language", "letters", "limits", "mail"),
-            *("markdown", "pictures", "sandbox", "signed"),
+            *("config", "db", "drafts", "errors", "fetching", "identity", "language", "letters", "limits"),
+            *("mail", "markdown", "palette", "pictures", "sandbox", "signed"),
         ),
         CELLAR,
     ),
@@ -332,3 +332,8 @@ def test_every_sentence_is_said_in_spanish(spanish: Catalog) -> None:
 def test_spanish_sentences_keep_the_named_values(spanish: Catalog) -> None:
     faults = [f"{message.id}: {error}" for message, errors in spanish.check() for error in errors]
     assert faults == []
+
+
+@pytest.mark.parametrize(("kind", "most"), [("css", 30_000), ("js", 20_000)])
+def test_what_every_visitor_loads_stays_small(kind: str, most: int) -> None:
+    assert sum(path.stat().st_size for path in (ROOT / "events/static" / kind).iterdir()) <= most

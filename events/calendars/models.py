@@ -126,6 +126,10 @@ class Event(Row, Located, table=True):
     title: str
     description: str = ""  # Markdown
     language: str = "en"  # BCP 47
+    # By language: `title` and `description`, or one of them.
+    translations: dict[str, dict[str, str]] | None = Field(
+        default=None, sa_column=Column(JSON(none_as_null=True))
+    )
 
     start: NaiveDatetime  # wall clock in `timezone`
     end: NaiveDatetime  # exclusive; the day after the last for all-day events

@@ -1,12 +1,16 @@
-"""Static files: read once, fingerprinted, served from memory for a year."""
+"""Static files and the operator's: read once, fingerprinted, served from memory for a year."""
 
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..identity import Identity
+
 STATIC = Path(__file__).parent.parent / "static"
-ALL_CSS = "all.css"
+IN_THE_DARK = "dark.css"  # the sheet with the colours of the dark, which counts where the device asks for it
+ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +20,24 @@ class Asset:
 
 
 class Assets:
-    """`url_of("css/all.css")` is an address that changes with the content; `at(path)` is what it answers."""
+    """`url_of("css/all.css")` is an address that changes with the content; `at(path)` is what it answers.
 
-    def __init__(self, directory: Path = STATIC) -> None:
+    The sheets that `css/order.txt` names are joined three times: `css/all.css` follows the device, what is embedded
+    elsewhere may ask for `css/all-light.css` or `css/all-dark.css`. The operator's files are `site/…`.
+    """
+
+    def __init__(self, identity: Identity | None = None, directory: Path = STATIC) -> None:
+        identity = identity or Identity()
         files = {
             str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*.*"))
         }
         lines = files.pop("css/order.txt").decode().splitlines()
-        order = [line for line in lines if not line.startswith("#")]
-        files[f"css/{ALL_CSS}"] = b"\n".join(files[f"css/{name}"] for name in order)
+        sheets = {name: files.pop(f"css/{name}").decode() for name in lines if not name.startswith("#")}
+        for name, text in _joined(sheets, identity).items():
+            files[f"css/{name}"] = text.encode()
+        for own in (identity.logo, identity.picture):
+            if own is not None:
+                files[f"site/{own.name}"] = own.content
         self._urls = {name: _fingerprinted(name, content) for name, content in files.items()}
         self._assets = {
             url: Asset(files[name], mimetypes.guess_type(name)[0] or "application/octet-stream")
@@ -36,6 +49,22 @@ class Assets:
 
     def at(self, path: str) -> Asset | None:
         return self._assets.get(path)
+
+
+def _joined(sheets: Mapping[str, str], identity: Identity) -> dict[str, str]:
+    dark = sheets[IN_THE_DARK]
+    schemes = {
+        "all.css": f"{ON_DARK_SCREENS} {{\n{dark}}}\n",
+        "all-light.css": ":root { color-scheme: light; }\n",
+        "all-dark.css": f"{dark}:root {{ color-scheme: dark; }}\n",
+    }
+    palette = identity.palette
+    own = f":root{{{palette.properties()};--brand-ink:{palette.ink};--brand-ink-dark:{palette.ink_in_the_dark}}}"
+    before = f"{sheets['layers.css']}@layer tokens {{{own}}}\n"
+    return {
+        name: before + "\n".join(text if each != IN_THE_DARK else scheme for each, text in sheets.items())
+        for name, scheme in schemes.items()
+    }
 
 
 def _fingerprinted(name: str, content: bytes) -> str:

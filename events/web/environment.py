@@ -11,6 +11,7 @@ from markupsafe import Markup
 from .. import markdown
 from ..config import Settings
 from ..errors import Message
+from ..identity import Identity
 from ..language import Language, language
 from .assets import Assets
 
@@ -36,9 +37,9 @@ _compiled = _CompiledOnce()
 
 
 class Templates:
-    def __init__(self, settings: Settings, assets: Assets) -> None:
+    def __init__(self, settings: Settings, assets: Assets, identity: Identity) -> None:
         self._environments = {
-            code: _environment(language(code), settings, assets) for code in settings.locales
+            code: _environment(language(code), settings, assets, identity) for code in settings.locales
         }
 
     def render(self, code: str, name: str, context: Mapping[str, object]) -> str:
@@ -60,7 +61,7 @@ def link(code: str, path: str, query: Mapping[str, object]) -> str:
     return prefixed(code, path) + (f"?{urlencode(given, doseq=True, safe=',')}" if given else "")
 
 
-def _environment(spoken: Language, settings: Settings, assets: Assets) -> Environment:
+def _environment(spoken: Language, settings: Settings, assets: Assets, identity: Identity) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(PACKAGED if PACKAGED.is_dir() else CHECKED_OUT),
         autoescape=select_autoescape(),
@@ -76,6 +77,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets) -> Enviro
         "locale": spoken.code,
         "direction": spoken.direction,
         "site": settings,
+        "identity": identity,
         "url": _linker(spoken.code),
         "static": assets.url_of,
     }

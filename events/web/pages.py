@@ -55,7 +55,7 @@ def _text_page(request: Request, name: str) -> Response:
 
 def _operator_text(request: Request, name: str) -> str:
     """What the operator wrote in DATA_DIR/site, in the page's language where it is there."""
-    folder = state_of(request).settings.data_dir / "site"
+    folder = state_of(request).settings.site_dir
     spoken = language_of(request).code
     for path in (folder / f"{name}.{spoken}.md", folder / f"{name}.md"):
         if path.is_file():

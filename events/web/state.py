@@ -14,6 +14,7 @@ from ..calendars.kept import FeedCache
 from ..calendars.polls import PollCounter
 from ..config import Settings
 from ..db import Database
+from ..identity import Identity
 from ..language import Language, language
 from ..limits import Limiter
 from ..people.models import Role
@@ -56,6 +57,7 @@ class State:
     feeds: FeedCache
     polls: PollCounter
     publishing: Publishing
+    identity: Identity
     assets: Assets
     templates: Templates
 

@@ -1,0 +1,94 @@
+"""What an operator makes of the site: colours that stay readable, a logo, and clear words when it cannot be read."""
+
+import io
+from itertools import product
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from events.errors import ConfigurationError
+from events.identity import Identity, read_identity
+from events.palette import DARK_GROUNDS, LIGHT_GROUNDS, Palette, colour, contrast
+
+COLOURS = ("#000000", "#ffffff", "#0b5d4b", "#ffff00", "#00ff00", "#7f7f7f", "#ff0000", "#0000ff", "#fdf6e3")
+
+
+def _written(folder: Path, text: str) -> Path:
+    (folder / "site.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _png(width: int, height: int) -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (width, height), "red").save(written, "PNG")
+    return written.getvalue()
+
+
+def test_an_operator_sets_colours_a_logo_a_picture_and_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    (tmp_path / "share.png").write_bytes(_png(60, 30))
+    identity = read_identity(
+        _written(
+            tmp_path,
+            'brand = "#7A1F2B"\naccent = "fd6"\nlogo = "logo.svg"\npicture = "share.png"\n'
+            'security = "mailto:security@example.org"\n[description]\nen = "Tools\\n for all."\n',
+        )
+    )
+    assert (identity.palette.brand, identity.palette.accent) == ("#7a1f2b", "#ffdd66")
+    assert identity.logo is not None and identity.picture is not None
+    assert (identity.logo.name, identity.picture.width, identity.picture.height) == ("logo.svg", 60, 30)
+    assert identity.security == "mailto:security@example.org"
+    assert identity.description == {"en": "Tools for all."}
+
+
+def test_without_a_file_the_site_looks_as_it_comes(tmp_path: Path) -> None:
+    assert read_identity(tmp_path) == Identity()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('brand = "red"', "brand must be a colour like #0b5d4b, not red"),
+        ("brand = 7", "brand must be a colour like #0b5d4b, not 7"),
+        ('brnad = "#123456"', "site.toml has brnad, but knows only: brand, accent"),
+        ("brand", "site.toml cannot be read"),
+        ('logo = "../secret.key"', "logo must name a file beside it that ends in"),
+        ('logo = "missing.svg"', "logo must name a file beside it"),
+        ('logo = "site.toml"', "logo must name a file beside it"),
+        ('picture = "bad.png"', "bad.png is no picture"),
+        ('picture = "logo.svg"', "picture must name a file beside it that ends in .jpeg, .jpg, .png, .webp"),
+        ('security = "me"', "security must begin with mailto:"),
+        ('description = "Tools"', "description must be a table of sentences by language"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(ConfigurationError, match=said.replace("(", r"\(")):
+        read_identity(_written(tmp_path, text))
+
+
+@pytest.mark.parametrize(("brand", "accent"), list(product(COLOURS, COLOURS[:3])))
+def test_words_stay_readable_whatever_the_colours(brand: str, accent: str) -> None:
+    palette = Palette(brand, accent)
+    properties = dict(pair.split(":") for pair in palette.properties().split(";"))
+    assert contrast(properties["--on-brand"], brand) >= 4.5
+    assert contrast(properties["--on-accent"], accent) >= 4.5
+    assert all(contrast(palette.ink, ground) >= 4.5 for ground in LIGHT_GROUNDS)
+    assert all(contrast(palette.ink_in_the_dark, ground) >= 4.5 for ground in DARK_GROUNDS)
+
+
+def test_a_colour_that_can_be_read_stays_as_it_is() -> None:
+    assert Palette("#0b5d4b").ink == "#0b5d4b"
+
+
+def test_contrast_is_as_wcag_defines_it() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+def test_colours_are_read_short_and_long() -> None:
+    assert colour("#ABC") == colour("aabbcc") == "#aabbcc"
+    with pytest.raises(ValueError):
+        colour("#ab")
