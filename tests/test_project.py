@@ -1,6 +1,7 @@
 """The house rules that a machine can keep: floors, files, locks, the wheel, the catalogue."""
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,7 @@ def places_of(pattern: str, *suffixes: str) -> list[str]:
     ]
 
 
+@cache
 def modules() -> dict[Path, ast.Module]:
     return {path: ast.parse((ROOT / path).read_text()) for path in git_files("events/*.py")}
 
@@ -263,12 +266,14 @@ def pins(lock: Path) -> dict[str, str]:
 
 
 def test_locks_pin_and_hash_everything_and_name_no_host() -> None:
-    assert [lock.stem for lock in LOCKS] == ["build", "dev", "run"]
+    assert [lock.stem for lock in LOCKS] == ["build", "dev", "face", "run"]
     for lock in LOCKS:
         logical = lock.read_text().replace("\\\n", " ").splitlines()
         requirements = [line for line in logical if not line.startswith("#")]
         pinned = re.compile(r"[a-z0-9-]+==[\w.]+ ( *; [^@/]+?)?( +--hash=sha256:[0-9a-f]{64})+ *")
         assert [line for line in requirements if not pinned.fullmatch(line)] == []
+    packages = json.loads((ROOT / "bench/face/package-lock.json").read_text())["packages"]
+    assert all("integrity" in each and "resolved" not in each for path, each in packages.items() if path)
 
 
 def test_locks_agree_and_hold_all_that_is_declared() -> None:
