@@ -138,7 +138,9 @@ def check_three_parsers(data: bytes, now: datetime) -> None:
 
 
 def test_every_change_is_told_once_and_truly(world: World) -> None:
-    populate(world, 120)
+    """On PostgreSQL with fewer events: most of the time is spent in reading what both engines say alike."""
+    number_of_events = 120 if world.database.engine.dialect.name == "sqlite" else 40
+    populate(world, number_of_events)
     feeds = {
         "everything": Selection(),
         "a branch": Selection(branches=("cedar",)),
@@ -147,7 +149,7 @@ def test_every_change_is_told_once_and_truly(world: World) -> None:
     before = {name: Seen(world.feed(selection)) for name, selection in feeds.items()}
     check_three_parsers(world.feed(), world.now)
     uids = {key[0] for key in before["everything"].events}
-    assert len(uids) == 120
+    assert len(uids) == number_of_events
     for number, (step, happens) in enumerate(STEPS):
         happens(world)
         for name, selection in feeds.items():
