@@ -2,7 +2,7 @@
 
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +31,12 @@ class Assets:
         files = {
             str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*.*"))
         }
-        lines = files.pop("css/order.txt").decode().splitlines()
-        sheets = {name: files.pop(f"css/{name}").decode() for name in lines if not name.startswith("#")}
+        order = files.pop("css/order.txt").decode().splitlines()
+        sheets = [
+            (layer, name, files.pop(f"css/{name}").decode())
+            for layer, _, names in (line.partition(": ") for line in order if not line.startswith("#"))
+            for name in names.split()
+        ]
         for name, text in _joined(sheets, identity).items():
             files[f"css/{name}"] = text.encode()
         for own in (identity.logo, identity.picture):
@@ -51,8 +55,9 @@ class Assets:
         return self._assets.get(path)
 
 
-def _joined(sheets: Mapping[str, str], identity: Identity) -> dict[str, str]:
-    dark = sheets[IN_THE_DARK]
+def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[str, str]:
+    """Sheets as layer, name and text; those of one layer need not say so themselves."""
+    [dark] = (text for _, name, text in sheets if name == IN_THE_DARK)
     schemes = {
         "all.css": f"{ON_DARK_SCREENS} {{\n{dark}}}\n",
         "all-light.css": ":root { color-scheme: light; }\n",
@@ -60,10 +65,15 @@ def _joined(sheets: Mapping[str, str], identity: Identity) -> dict[str, str]:
     }
     palette = identity.palette
     own = f":root{{{palette.properties()};--brand-ink:{palette.ink};--brand-ink-dark:{palette.ink_in_the_dark}}}"
-    before = f"{sheets['layers.css']}@layer tokens {{{own}}}\n"
+    layers = ", ".join(dict.fromkeys(layer for layer, *_ in sheets if layer))
+    before = f"@layer {layers}, print;\n@layer tokens {{ {own} }}\n"
     return {
-        name: before + "\n".join(text if each != IN_THE_DARK else scheme for each, text in sheets.items())
-        for name, scheme in schemes.items()
+        joined: before
+        + "".join(
+            f"@layer {layer} {{\n{scheme if name == IN_THE_DARK else text}}}\n" if layer else text
+            for layer, name, text in sheets
+        )
+        for joined, scheme in schemes.items()
     }
 
 
