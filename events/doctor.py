@@ -20,8 +20,11 @@ from . import migrations
 from .calendars.timezones import rules_version
 from .config import Settings
 from .db import Database
+from .errors import ConfigurationError
+from .identity import KEYS, read_identity
 from .mail import NotNow, greet
 from .messages import overview, refusals
+from .palette import Palette
 from .places.lookup import Gazetteer
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -59,6 +62,7 @@ def examine(settings: Settings, now: datetime) -> Iterator[Finding]:
     yield _address(settings)
     yield _secret_key(settings)
     yield _data_directory(settings)
+    yield _look(settings)
     yield from _database(settings, now)
     yield _places(settings, now)
     yield _time_zones(now)
@@ -91,6 +95,21 @@ def _data_directory(settings: Settings) -> Finding:
         return Finding(ERROR, "data directory", f"{folder} cannot be written: {error.strerror}")
     level = ERROR if free < TOO_LITTLE_DISK else WARNING if free < LITTLE_DISK else OK
     return Finding(level, "data directory", f"{folder} can be written, {free / 1e9:.1f} GB are free")
+
+
+def _look(settings: Settings) -> Finding:
+    """Without somebody to tell, who finds a hole writes to the branch at the top, where organizers read it."""
+    try:
+        identity = read_identity(settings.site_dir)
+    except ConfigurationError as error:
+        return Finding(ERROR, "look", f"{settings.site_dir}: {error}")
+    own = [key for key in KEYS if getattr(identity, key, None)]
+    if identity.palette != Palette():
+        own.insert(0, "colours")
+    says = f"site.toml gives {', '.join(own)}" if own else "site.toml gives nothing: it looks as it comes"
+    if not identity.security:
+        return Finding(WARNING, "look", f"{says}; “security” names nobody whom to tell of a hole")
+    return Finding(OK, "look", says)
 
 
 def _places(settings: Settings, now: datetime) -> Finding:

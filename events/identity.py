@@ -3,6 +3,7 @@
     brand = "#7a1f2b"              # bands and buttons
     accent = "#ffd166"             # the one thing to see first
     logo = "logo.svg"              # beside site.toml; SVG, PNG, JPEG or WebP
+    icon = "icon.png"              # in tabs and on home screens; PNG, JPEG or WebP, square, best 512 x 512
     picture = "share.png"          # what is shown when a page is passed on; PNG, JPEG or WebP, best 1200 x 630
     security = "mailto:security@example.org"   # whom to tell of a hole (RFC 9116): an address, a page or a number
 
@@ -20,14 +21,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from .errors import ConfigurationError, say
 from .palette import Palette, colour
 
 LARGEST = 3_000_000  # bytes of a file that site.toml names
-KEYS = ("brand", "accent", "logo", "picture", "security", "description")
+SMALLEST_ICON = 192  # pixels: what Android asks for
+KEYS = ("brand", "accent", "logo", "icon", "picture", "security", "description")
 DRAWN = {".png", ".jpg", ".jpeg", ".webp"}
+NO_PICTURE = (OSError, SyntaxError, Image.DecompressionBombError)  # raised for what is none
 FILE_NAME = re.compile(r"[\w.-]{1,80}")
 CONTACT = re.compile(r"(mailto:[^\s@]+@|https://|tel:\+?\d)\S+")
 
@@ -46,6 +49,7 @@ class SiteFile:
 class Identity:
     palette: Palette = field(default_factory=Palette)
     logo: SiteFile | None = None
+    icon: SiteFile | None = None
     picture: SiteFile | None = None
     security: str = ""
     description: Mapping[str, str] = field(default_factory=dict)  # by language
@@ -67,6 +71,7 @@ def read_identity(folder: Path) -> Identity:
     return Identity(
         palette=Palette(_colour(said, "brand", Palette().brand), _colour(said, "accent", Palette().accent)),
         logo=_file(folder, said, "logo", {*DRAWN, ".svg"}),
+        icon=_icon(folder, said),
         picture=_file(folder, said, "picture", DRAWN),
         security=_contact(said),
         description=_descriptions(said),
@@ -107,8 +112,29 @@ def _file(folder: Path, said: Mapping[str, object], key: str, suffixes: set[str]
     try:
         with Image.open(io.BytesIO(content)) as picture:
             return SiteFile(name, content, *picture.size)
-    except (UnidentifiedImageError, OSError) as error:
+    except NO_PICTURE as error:
         raise ConfigurationError(say("site.toml: %(text)s is no picture.", text=name)) from error
+
+
+def _icon(folder: Path, said: Mapping[str, object]) -> SiteFile | None:
+    """Read to its end: it is drawn in other sizes later, when nobody could say that half of it is missing."""
+    found = _file(folder, said, "icon", DRAWN)
+    if found is None:
+        return None
+    if found.width != found.height or found.width < SMALLEST_ICON:
+        raise ConfigurationError(
+            say(
+                "site.toml: %(text)s must be as wide as it is high, and at least %(least)d pixels.",
+                text=found.name,
+                least=SMALLEST_ICON,
+            )
+        )
+    try:
+        with Image.open(io.BytesIO(found.content)) as picture:
+            picture.load()
+    except NO_PICTURE as error:
+        raise ConfigurationError(say("site.toml: %(text)s is no picture.", text=found.name)) from error
+    return found
 
 
 def _contact(said: Mapping[str, object]) -> str:
@@ -124,6 +150,6 @@ def _descriptions(said: Mapping[str, object]) -> Mapping[str, str]:
     found = said.get("description", {})
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         raise ConfigurationError(
-            say("site.toml: description must be a table of sentences by language, such as en = “…”.")
+            say('site.toml: description must be a table of sentences by language, such as en = "…".')
         )
     return {str(code): " ".join(str(text).split()) for code, text in found.items()}

@@ -28,9 +28,13 @@ class Palette:
     def properties(self) -> str:
         """As CSS declarations, but for `--brand-ink`, which depends on what is behind it."""
         return (
-            f"--brand-fill:{self.brand};--on-brand:{_words_on(self.brand)};"
+            f"--brand-fill:{self.brand};--on-brand:{self.on_brand};"
             f"--accent:{self.accent};--on-accent:{_words_on(self.accent)}"
         )
+
+    @property
+    def on_brand(self) -> str:
+        return _words_on(self.brand)
 
     @property
     def ink(self) -> str:

@@ -27,6 +27,7 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def well(settings: Settings, small_gazetteer: Path, tmp_path: Path) -> Settings:
     """Nothing to complain of, but for the library of this machine and a mail server."""
     (tmp_path / "places.db").symlink_to(small_gazetteer)
+    look(tmp_path, 'security = "mailto:security@example.org"')
     return replace(
         settings,
         base_url="https://events.example.org",
@@ -34,6 +35,11 @@ def well(settings: Settings, small_gazetteer: Path, tmp_path: Path) -> Settings:
         mail_from="events@example.org",
         smtp_url=f"smtp://ana:secret@127.0.0.1:{free_port()}",
     )
+
+
+def look(folder: Path, text: str) -> None:
+    (folder / "site").mkdir(exist_ok=True)
+    (folder / "site" / "site.toml").write_text(text)
 
 
 def found(settings: Settings, what: str, now: datetime = NOW) -> Sequence[Finding]:
@@ -59,7 +65,7 @@ def test_all_is_well_on_either_engine(
         findings = list(examine(replace(well, smtp_url=sink.url), datetime.now(UTC)))
     assert [str(one) for one in findings if one.level is not OK] == []
     assert [one.what for one in findings] == [
-        "address", "secret key", "data directory", "database", "database", "outbox", "addresses", "places",
+        "address", "secret key", "data directory", "look", "database", "database", "outbox", "addresses", "places",
         "time zones", "mail server",
     ]  # fmt: skip
 
@@ -118,6 +124,21 @@ def test_a_data_directory_must_take_files_and_have_room(
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "disk_usage", lambda _: usage)  # noqa: B023
             assert level(well, "data directory") is expected
+
+
+@ON_SQLITE
+def test_a_site_of_ones_own_is_told_and_should_say_whom_to_tell_of_a_hole(well: Settings) -> None:
+    look(
+        well.data_dir,
+        'brand = "#7a1f2b"\nsecurity = "https://example.org/security"\n[description]\nen = "Us"',
+    )
+    [finding] = found(well, "look")
+    assert (finding.level, finding.text) == (OK, "site.toml gives colours, security, description")
+    look(well.data_dir, "")
+    assert level(well, "look") is WARNING
+    look(well.data_dir, 'brand = "red"')
+    [broken] = found(well, "look")
+    assert broken.level is ERROR and "brand must be a colour like #0b5d4b, not red" in broken.text
 
 
 @ON_SQLITE

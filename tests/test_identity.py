@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from events.errors import ConfigurationError
-from events.identity import Identity, read_identity
+from events.identity import KEYS, Identity, read_identity
 from events.palette import DARK_GROUNDS, LIGHT_GROUNDS, Palette, colour, contrast
 
 COLOURS = ("#000000", "#ffffff", "#0b5d4b", "#ffff00", "#00ff00", "#7f7f7f", "#ff0000", "#0000ff", "#fdf6e3")
@@ -28,18 +28,35 @@ def _png(width: int, height: int) -> bytes:
 def test_an_operator_sets_colours_a_logo_a_picture_and_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "logo.svg").write_text("<svg/>")
     (tmp_path / "share.png").write_bytes(_png(60, 30))
+    (tmp_path / "icon.png").write_bytes(_png(192, 192))
     identity = read_identity(
         _written(
             tmp_path,
             'brand = "#7A1F2B"\naccent = "fd6"\nlogo = "logo.svg"\npicture = "share.png"\n'
+            'icon = "icon.png"\n'
             'security = "mailto:security@example.org"\n[description]\nen = "Tools\\n for all."\n',
         )
     )
     assert (identity.palette.brand, identity.palette.accent) == ("#7a1f2b", "#ffdd66")
     assert identity.logo is not None and identity.picture is not None
     assert (identity.logo.name, identity.picture.width, identity.picture.height) == ("logo.svg", 60, 30)
+    assert identity.icon is not None and identity.icon.width == 192
     assert identity.security == "mailto:security@example.org"
     assert identity.description == {"en": "Tools for all."}
+
+
+def test_the_documentation_explains_each_key(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "operating.md").read_text(encoding="utf-8")
+    explained = text.partition("## Your own look")[2].partition("\n## ")[0]
+    [example] = [part.partition("```")[0] for part in explained.split("```toml\n")[1:]]
+    for name, content in {
+        "logo.svg": b"<svg/>",
+        "icon.png": _png(192, 192),
+        "share.png": _png(60, 30),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    assert read_identity(_written(tmp_path, example)).security == "mailto:security@example.org"
+    assert [key for key in KEYS if f"`{key}`" not in explained and f"`[{key}]`" not in explained] == []
 
 
 def test_without_a_file_the_site_looks_as_it_comes(tmp_path: Path) -> None:
@@ -58,6 +75,11 @@ def test_without_a_file_the_site_looks_as_it_comes(tmp_path: Path) -> None:
         ('logo = "site.toml"', "logo must name a file beside it"),
         ('picture = "bad.png"', "bad.png is no picture"),
         ('picture = "logo.svg"', "picture must name a file beside it that ends in .jpeg, .jpg, .png, .webp"),
+        ('icon = "wide.png"', "wide.png must be as wide as it is high, and at least 192 pixels"),
+        ('icon = "small.png"', "small.png must be as wide as it is high, and at least 192 pixels"),
+        ('icon = "half.png"', "half.png is no picture"),
+        ('icon = "logo.svg"', "icon must name a file beside it that ends in .jpeg, .jpg, .png, .webp"),
+        ('picture = "bomb.png"', "bomb.png is no picture"),
         ('security = "me"', "security must begin with mailto:"),
         ('description = "Tools"', "description must be a table of sentences by language"),
     ],
@@ -65,6 +87,12 @@ def test_without_a_file_the_site_looks_as_it_comes(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "logo.svg").write_text("<svg/>")
     (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "wide.png").write_bytes(_png(300, 200))
+    (tmp_path / "small.png").write_bytes(_png(180, 180))
+    whole = _png(300, 300)
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    # Says in its header that it is 60,000 pixels wide and high.
+    (tmp_path / "bomb.png").write_bytes(whole[:16] + 2 * (60_000).to_bytes(4) + whole[24:])
     with pytest.raises(ConfigurationError, match=said.replace("(", r"\(")):
         read_identity(_written(tmp_path, text))
 

@@ -1,8 +1,12 @@
-"""The same sentence, day and distance in English and Spanish."""
+"""The same sentence, day and distance in English and Spanish, and in languages that have no catalogue yet."""
 
+import re
 from datetime import UTC, date, datetime, time
+from typing import Literal
 
 import pytest
+from babel import Locale
+from babel.messages.catalog import Message as Entry
 
 from events.errors import say
 from events.language import Language, closest, language
@@ -49,6 +53,14 @@ def test_numbers_choose_the_form_of_a_word() -> None:
     assert ES.ngettext("%d apple", "%d apples", 2) == "%d apples"
 
 
+def test_large_numbers_in_a_sentence_have_separators() -> None:
+    forms = ("%(num)d person", "%(num)d people")
+    assert EN.ngettext(*forms, 999) == "%(num)d people"
+    assert EN.ngettext(*forms, 12000) % {"num": 12000} == "12,000 people"
+    assert ES.ngettext(*forms, 12000) % {"num": 12000} == "12.000 personas"
+    assert ES.ngettext(*forms, 1200) % {"num": 1200} == "1200 personas"
+
+
 @pytest.mark.parametrize(
     ("spoken", "shown"),
     [
@@ -71,6 +83,13 @@ def test_days_are_written_as_their_readers_write_them(spoken: Language, shown: l
     assert written == shown
 
 
+def test_a_day_or_month_that_begins_a_heading_has_a_capital() -> None:
+    assert ES.capital(ES.month(DAY)) == "Diciembre de 2026"
+    assert ES.capital(ES.day(DAY)) == "Martes, 8 de diciembre de 2026"
+    assert ES.capital(ES.month_day(DAY)) == "8 de diciembre"
+    assert [ES.capital(text) for text in ("ángel", "", "ǆ")] == ["Ángel", "", "ǅ"]
+
+
 def test_times_have_twelve_hours_in_english_and_twenty_four_in_spanish() -> None:
     assert plain(EN.time(time(19, 5))) == "7:05 PM"
     assert ES.time(time(19, 5)) == "19:05"
@@ -91,8 +110,8 @@ def test_several_days_show_both_dates() -> None:
 
 
 def test_all_day_events_show_their_last_day_not_the_one_after() -> None:
-    assert EN.span(at(0), at(0, day=9), all_day=True) == "All day"
-    assert ES.span(at(0), at(0, day=9), all_day=True) == ES.gettext("All day") != "All day"
+    assert EN.span(at(0), at(0, day=9), all_day=True) == "all day"
+    assert ES.span(at(0), at(0, day=9), all_day=True) == "todo el día"
     assert EN.span(at(0), at(0, day=10), all_day=True) == "Dec 8, 2026 – Dec 9, 2026"
 
 
@@ -105,7 +124,7 @@ def test_all_day_events_show_their_last_day_not_the_one_after() -> None:
         (9.94, "6.2 mi", "9,9 km"),
         (9.96, "6.2 mi", "10 km"),
         (16.05, "10 mi", "16 km"),
-        (4321, "2,685 mi", "4.321 km"),
+        (4321, "2,685 mi", "4321 km"),
         (16093.44, "10,000 mi", "16.093 km"),
     ],
 )
@@ -118,6 +137,67 @@ def test_lists_end_with_a_word() -> None:
     assert EN.listed(["Ana", "Ben", "Cy"]) == "Ana, Ben, and Cy"
     assert ES.listed(["Ana", "Ben", "Cy"]) == "Ana, Ben y Cy"
     assert EN.listed(["Ana", "Ben"], style="or") == "Ana or Ben"
+
+
+@pytest.mark.parametrize(
+    ("parts", "style", "shown"),
+    [
+        (["español", "inglés"], "standard", "español e inglés"),
+        (["Ana", "Ben", "Íñigo"], "standard", "Ana, Ben e Íñigo"),
+        (["sierras", "hilos"], "standard", "sierras e hilos"),
+        (["agua", "hielo"], "standard", "agua y hielo"),
+        (["italiano"], "standard", "italiano"),
+        (["siete", "ocho"], "or", "siete u ocho"),
+        (["un", "hotel"], "or", "un u hotel"),
+        (["10", "11"], "or", "10 u 11"),
+        (["10", "110"], "or", "10 o 110"),
+    ],
+)
+def test_the_word_before_the_last_of_a_spanish_list_minds_its_sound(
+    parts: list[str], style: Literal["standard", "or"], shown: str
+) -> None:
+    assert ES.listed(parts, style) == shown
+
+
+@pytest.mark.parametrize(
+    ("timezone", "english", "spanish"),
+    [
+        ("Europe/Madrid", "Madrid time", "hora de Madrid"),
+        ("America/New_York", "New York time", "hora de Nueva York"),
+        ("US/Pacific", "Los Angeles time", "hora de Los Ángeles"),
+        ("America/Argentina/Cordoba", "Cordoba time", "hora de Córdoba"),
+        ("America/Kentucky/Louisville", "Louisville time", "hora de Louisville"),
+        ("Asia/Kolkata", "Kolkata time", "hora de Calcuta"),
+        ("Etc/UTC", "UTC", "UTC"),
+        ("GMT", "GMT", "GMT"),
+        ("Etc/GMT+5", "GMT-05:00", "GMT-05:00"),
+    ],
+)
+def test_a_time_zone_is_called_by_its_town_alone(timezone: str, english: str, spanish: str) -> None:
+    assert (EN.zone(timezone), ES.zone(timezone)) == (english, spanish)
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("en-GB", ["Tuesday, 8 December 2026", "18:00–20:30", "4,321 km", "A, B and C"]),
+        ("fr", ["mardi 8 décembre 2026", "18:00 – 20:30", "4 321 km", "A, B et C"]),
+        ("de", ["Dienstag, 8. Dezember 2026", "18:00–20:30 Uhr", "4.321 km", "A, B und C"]),
+        ("ar", ["الثلاثاء، 8 ديسمبر 2026", "6:00–8:30 م", "4,321 كم", "A وB وC"]),
+    ],
+)
+def test_a_language_without_sentences_yet_has_its_own_days_times_and_distances(
+    code: str, shown: list[str]
+) -> None:
+    spoken = Language(code, Locale.parse(code, sep="-"), None)
+    written = [
+        spoken.day(DAY),
+        spoken.span(at(18), at(20, 30)),
+        spoken.distance(4321, "km"),
+        spoken.listed("ABC"),
+    ]
+    assert [plain(text) for text in written] == shown
+    assert spoken.direction == ("rtl" if code == "ar" else "ltr")
 
 
 @pytest.mark.parametrize(
@@ -146,3 +226,47 @@ def test_each_language_is_called_by_its_own_name() -> None:
 def test_a_language_without_a_catalogue_is_not_made_up() -> None:
     with pytest.raises(FileNotFoundError):
         language("fr")
+
+
+# Words that are said to friends only; "Tu" is also how OpenStreetMap writes a Tuesday.
+TO_FRIENDS = re.compile(
+    r"\b([Tt]ú|[Tt]us?(?!, We\b)|ti|[Tt]e|contigo|[Tt]uy[oa]s?|[Vv]osotr[oa]s|[Vv]uestr[oa]s?|os|[Ee]res|[Ee]stás|"
+    r"[Tt]ienes|[Pp]uedes|[Qq]uieres|[Dd]ebes|[Ss]abes|[Hh]as|[Hh]az|[Ii]nténtalo|[Ss]uscríbete|[Rr]egístrate|"
+    r"\w+(?:áis|éis))\b"
+)
+PLACEHOLDERS = re.compile(r"%\([a-z_]+\)[a-z]")
+
+
+def sentences() -> list[tuple[str, str]]:
+    """Each form of each translated sentence with its English."""
+    assert ES.catalog is not None
+    return [pair for entry in ES.catalog if entry.id for pair in _forms(entry)]
+
+
+def _forms(entry: Entry) -> list[tuple[str, str]]:
+    if isinstance(entry.id, tuple) and isinstance(entry.string, tuple):
+        return [(entry.id[min(number, 1)], form) for number, form in enumerate(entry.string)]
+    return [(str(entry.id), str(entry.string))]
+
+
+def test_every_sentence_keeps_its_placeholders() -> None:
+    astray = [
+        english
+        for english, spanish in sentences()
+        if sorted(PLACEHOLDERS.findall(english)) != sorted(PLACEHOLDERS.findall(spanish))
+    ]
+    assert astray == []
+
+
+def test_spanish_sentences_say_usted() -> None:
+    assert TO_FRIENDS.search("Aquí puedes elegir tus temas")
+    assert [spanish for _, spanish in sentences() if TO_FRIENDS.search(spanish)] == []
+
+
+def test_spanish_sentences_begin_their_questions_and_exclamations() -> None:
+    astray = [
+        spanish
+        for _, spanish in sentences()
+        if (spanish.count("?"), spanish.count("!")) != (spanish.count("¿"), spanish.count("¡"))
+    ]
+    assert astray == []

@@ -161,7 +161,7 @@ def _iso_date(value: object) -> object:
 @cache
 def country_codes() -> frozenset[str]:
     """ISO 3166-1 alpha-2 codes as CLDR knows them, without its groups and private codes."""
-    groups = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
+    groups = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ", "AC", "CP", "CQ", "DG", "EA", "IC", "TA"}
     codes = map(str, Locale("en").territories)
     return frozenset(code for code in codes if re.fullmatch("[A-Z]{2}", code)) - groups
 

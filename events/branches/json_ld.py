@@ -11,6 +11,7 @@ from datetime import time
 from ..markdown import plain
 from ..places.geo import Point
 from .drafts import GUESSED
+from .hour_rules import MIDNIGHT, Days, Rule, State, read
 from .models import Branch, LocationType, Status
 from .serving import territory_of
 
@@ -41,18 +42,8 @@ class WeeklyHours:
     closes: time
 
 
-def branch_page(
-    branch: Branch, page: str, part_of: Page, trail: Sequence[Page], hours: Sequence[WeeklyHours] = ()
-) -> Values:
-    """What the page at `page` is about, and where it stands: `trail` are the pages above it, outermost first.
-
-    `part_of`: the parent, else the organisation. `hours` only where each week is like the other.
-    """
-    crumbs = [*trail, Page(branch.name, page)]
-    return {"@context": SCHEMA, "@graph": [_branch(branch, page, part_of, hours), _breadcrumbs(crumbs)]}
-
-
-def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHours]) -> Values:
+def branch_page(branch: Branch, page: str, part_of: Page) -> Values:
+    """What the page at `page` is about. `part_of`: the parent, else the organisation."""
     visited, served = _can_be_visited(branch), territory_of(branch)
     return {"@type": "LocalBusiness" if visited else "Organization", "@id": f"{page}#branch"} | filled(
         name=branch.name,
@@ -65,7 +56,9 @@ def _branch(branch: Branch, page: str, part_of: Page, hours: Sequence[WeeklyHour
         address=postal_address(branch),
         geo=coordinates(branch.point) if visited and _is_exact(branch) else None,
         areaServed=[] if branch.confidential else [*served.notes, *served.region_names],
-        openingHoursSpecification=[_opening(each) for each in hours] if visited else None,
+        openingHoursSpecification=[_opening(each) for each in weekly(branch.opening_hours)]
+        if visited
+        else None,
         knowsLanguage=branch.language_list,
         foundingDate=branch.opened_on and branch.opened_on.isoformat(),
         dissolutionDate=branch.end_date and branch.end_date.isoformat(),
@@ -96,15 +89,73 @@ def _opening(hours: WeeklyHours) -> Values:
     }
 
 
-def _breadcrumbs(pages: Sequence[Page]) -> Values:
-    items = [
-        {"@type": "ListItem", "position": position, "name": page.name, "item": page.url}
-        for position, page in enumerate(pages, 1)
+def weekly(text: str) -> list[WeeklyHours]:
+    """Opening hours where each week is like the other; nothing where any rule speaks of dates, weeks of the month,
+    holidays or a condition, because then the rest alone would be wrong some day.
+    """
+    parts = read(text)
+    rules = [rule for part in parts for rule in part.rules]
+    if any(not part.rules for part in parts) or not all(map(_is_weekly, rules)):
+        return []
+    spans: dict[int, tuple[tuple[int, int], ...]] = {}
+    for rule in rules:
+        for day in _weekdays(rule):
+            before = spans.get(day, ()) if rule.link == "," else ()
+            spans[day] = (*before, *_times(rule))
+    days_of: dict[tuple[int, int], list[int]] = {}
+    for day in sorted(spans):
+        for span in dict.fromkeys(spans[day]):
+            days_of.setdefault(span, []).append(day)
+    return [WeeklyHours(days, _clock(start), _clock(end)) for (start, end), days in days_of.items()]
+
+
+def _is_weekly(rule: Rule) -> bool:
+    by_date = rule.dates or rule.weeks or rule.holidays or any(days.nth for days in rule.days)
+    in_part = rule.state is State.CLOSED and rule.times  # a break, which would have to be cut out
+    depends = rule.comment or rule.state is State.UNKNOWN or rule.link == "||"
+    return not (by_date or in_part or depends)
+
+
+def _weekdays(rule: Rule) -> list[int]:
+    """Saturday to Monday (`Sa-Mo`) goes over the end of the week."""
+    ranges = rule.days or (Days(0, 6),)
+    return [
+        (days.first + number) % 7 for days in ranges for number in range((days.last - days.first) % 7 + 1)
     ]
-    return {"@type": "BreadcrumbList", "itemListElement": items}
+
+
+def _times(rule: Rule) -> tuple[tuple[int, int], ...]:
+    """A whole day ends a minute before its end: from midnight to midnight would mean closed."""
+    if rule.state is State.CLOSED:
+        return ()
+    spans = rule.times or ((0, MIDNIGHT),)
+    return tuple((start, end - 1 if end - start >= MIDNIGHT else end) for start, end in spans)
+
+
+def _clock(minutes: int) -> time:
+    return time(*divmod(minutes % MIDNIGHT, 60))
 
 
 # ---------------------------------------------------------------- shared with what else schema.org is told
+
+
+def graph(*nodes: Values) -> Values:
+    """What one page speaks of: a single thing, or several."""
+    return {"@context": SCHEMA} | (nodes[0] if len(nodes) == 1 else {"@graph": list(nodes)})
+
+
+def breadcrumbs(pages: Sequence[Page]) -> Values:
+    """Where a page stands: those above it, outermost first, and itself."""
+    items = [
+        {
+            "@type": "ListItem",
+            "position": position,
+            "name": page.name,
+            "item": {"@type": "WebPage", "@id": page.url},
+        }
+        for position, page in enumerate(pages, 1)
+    ]
+    return {"@type": "BreadcrumbList", "itemListElement": items}
 
 
 def script(values: Values) -> str:

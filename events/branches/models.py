@@ -120,8 +120,8 @@ class Branch(Row, Located, table=True):
 
     @property
     def city_line(self) -> str:
-        """City and state or region, as an envelope has them, without the street."""
-        return ", ".join(part for part in (self.city, self.state_province) if part)
+        """City and state or region, as an envelope has them, without the street: Madrid is both."""
+        return ", ".join(dict.fromkeys(part for part in (self.city, self.state_province) if part))
 
 
 class ServiceKey(Row, table=True):

@@ -3,6 +3,7 @@
 Only what calendar apps show counts: a change that none of them shows has no consequence.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import TypeVar
 from ..db import Row
 from ..errors import Message, say
 from ..language import SOURCE, language
-from . import content
+from . import content, vevents
 from .content import Publishing, Said, Told
 from .horizon import rule_of
 from .ics import Entry
@@ -75,7 +76,7 @@ _ELSEWHERE = say(
 
 def _entries(told: Told) -> list[Entry]:
     """What calendars get, without what only says that it has changed."""
-    found = content.entries(told, _NOBODY, language(SOURCE))
+    found = vevents.entries(told, _NOBODY, language(SOURCE))
     return [replace(entry, uid="", sequence=0, created_at=_EPOCH, modified_at=_EPOCH) for entry in found]
 
 
@@ -130,6 +131,10 @@ _FIELDS = (
         lambda told: told.event.description,
         say("The description changes."),
         say("The description goes."),
+    ),
+    _Field(
+        lambda told: json.dumps(told.event.translations or {}, sort_keys=True),
+        say("What it says in other languages changes."),
     ),
     _Field(
         lambda told: told.event.registration_url,

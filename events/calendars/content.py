@@ -1,7 +1,7 @@
 """What an event says, decided in one place; the formats only write it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from markupsafe import Markup, escape
@@ -11,8 +11,8 @@ from ..errors import Message, say
 from ..language import Language, closest
 from ..markdown import html, plain
 from ..places.geo import Point
-from .ics import Entry
 from .models import CALLED_OFF, Attendance, Event, Override, Picture, State, Topic
+from .wording import Part, Words, worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,13 @@ class Said:
     """What an event, or one date of it, says: every format writes this and adds nothing of its own.
 
     Times are by the wall clock of the event's zone, `end` is exclusive. `moved_from`: the start it had first.
-    `status`: confirmed, cancelled or postponed.
+    `status`: confirmed, cancelled or postponed. Title and text may be in two languages (BCP 47).
     """
 
     told: Told
     override: Override | None
     title: str
+    title_language: str
     start: datetime
     end: datetime
     status: str
@@ -104,6 +105,7 @@ class Said:
     latitude: float | None
     longitude: float | None
     text: str  # Markdown
+    text_language: str
 
     @property
     def event(self) -> Event:
@@ -132,9 +134,18 @@ class Said:
         return moved(self.moved_from, self.start, self.event.all_day)
 
 
-def said(told: Told, override: Override | None = None, original_start: datetime | None = None) -> Said:
-    """The event as a whole, one changed date of it, or the date with that original start."""
+def said(
+    told: Told,
+    override: Override | None = None,
+    original_start: datetime | None = None,
+    spoken: Language | None = None,
+) -> Said:
+    """The event as a whole, one changed date of it, or the date with that original start.
+
+    For readers of that language, as far as the organizers have said it in it; None: in the event's own words.
+    """
     event = told.event
+    name, text = title(event, override, spoken), _text(event, override, spoken)
     start, end = times(event, override)
     if override is None and original_start is not None:
         start, end = original_start, original_start + event.duration
@@ -143,7 +154,8 @@ def said(told: Told, override: Override | None = None, original_start: datetime 
     return Said(
         told=told,
         override=override,
-        title=title(event, override),
+        title=name.text,
+        title_language=name.language,
         start=start,
         end=end,
         status=status(event, override),
@@ -152,7 +164,8 @@ def said(told: Told, override: Override | None = None, original_start: datetime 
         place=place(told, override),
         latitude=point.latitude if point else None,
         longitude=point.longitude if point else None,
-        text=event.description if override is None or override.description is None else override.description,
+        text=text.text,
+        text_language=text.language,
     )
 
 
@@ -164,10 +177,16 @@ def _shown_point(told: Told) -> Point | None:
     return event.point if told.owner.shows_position else None
 
 
-def said_on(told: Told, original_start: datetime) -> Said:
-    """The date with that original start, as it is by now."""
-    changed = (one for one in _changed(told) if one.original_start == original_start)
-    return said(told, next(changed, None), original_start)
+def said_on(told: Told, original_start: datetime, spoken: Language | None = None) -> Said:
+    """The date with that original start, as it is by now, in words as in `said`."""
+    changed = (one for one in changed_dates(told) if one.original_start == original_start)
+    return said(told, next(changed, None), original_start, spoken)
+
+
+def changed_dates(told: Told) -> list[Override]:
+    """Of a series, by original start."""
+    changed = told.overrides if told.event.is_series else ()
+    return sorted(changed, key=lambda override: override.original_start)
 
 
 def times(event: Event, override: Override | None) -> tuple[datetime, datetime]:
@@ -188,8 +207,22 @@ def status(event: Event, override: Override | None) -> str:
     return "cancelled" if is_cancelled(event, override) else "confirmed"
 
 
-def title(event: Event, override: Override | None) -> str:
-    return event.title if override is None or override.title is None else override.title
+def title(event: Event, override: Override | None, spoken: Language | None = None) -> Words:
+    """That of a changed date is its own, in the language of the event."""
+    if override is not None and override.title is not None:
+        return Words(override.title, event.language)
+    return _worded(event, event.title, Part.TITLE, spoken)
+
+
+def _text(event: Event, override: Override | None, spoken: Language | None) -> Words:
+    if override is not None and override.description is not None:
+        return Words(override.description, event.language)
+    return _worded(event, event.description, Part.TEXT, spoken)
+
+
+def _worded(event: Event, own: str, part: Part, spoken: Language | None) -> Words:
+    words = Words(own, event.language)
+    return worded(words, part, event.translations, spoken.code) if spoken else words
 
 
 def reason_of(event: Event, override: Override | None) -> Message | str:
@@ -216,8 +249,8 @@ def moved(was: datetime, now: datetime, all_day: bool) -> Message:
 
 
 def headline(shown: Said, publishing: Publishing) -> str:
-    """What does not take place says so in its title too, in its own language: some apps do not show STATUS."""
-    own = closest(shown.event.language, publishing.locales)
+    """What does not take place says so in its title too, in the title's language: some apps do not show STATUS."""
+    own = closest(shown.title_language, publishing.locales)
     match shown.status:
         case "postponed":
             return own.say(say("Postponed: %(title)s", title=shown.title))
@@ -236,7 +269,7 @@ def when(shown: Said, spoken: Language) -> str:
     day, span = shown.start.date(), spoken.span(shown.start, shown.end, shown.event.all_day)
     if spoken.short_day(day) not in span:
         span = spoken.day(day) if shown.event.all_day else f"{spoken.day(day)}, {span}"
-    return span if shown.event.all_day else f"{span}, {spoken.zone(shown.event.timezone)}"
+    return spoken.capital(span if shown.event.all_day else f"{span}, {spoken.zone(shown.event.timezone)}")
 
 
 def in_words(shown: Said, spoken: Language) -> str:
@@ -259,7 +292,7 @@ def other_news(shown: Said, spoken: Language, most: int = 20) -> list[str]:
     """What is cancelled or moved on later dates of the series than the one that is shown."""
     if shown.event.is_called_off:
         return []
-    found = (said(shown.told, one) for one in _changed(shown.told) if one is not shown.override)
+    found = (said(shown.told, one) for one in changed_dates(shown.told) if one is not shown.override)
     later = [one for one in found if one.start > shown.start and (one.moved or one.is_called_off)]
     return [" ".join((*_day_off(one, spoken), *_news(one, spoken))) for one in later[:most]]
 
@@ -298,96 +331,3 @@ def in_paragraphs(texts: Iterable[str]) -> Markup:
 def _linked(value: str) -> Markup | str:
     is_address = value.startswith(("https://", "http://"))
     return Markup('<a href="{0}">{0}</a>').format(value) if is_address else value
-
-
-# ---------------------------------------------------------------- as VEVENTs
-
-
-def entries(told: Told, publishing: Publishing, spoken: Language) -> list[Entry]:
-    """The VEVENTs of an event as published: the master, then its overrides by original start."""
-    left_out = [override for override in _changed(told) if override.left_out]
-    changed = [override for override in _changed(told) if not override.left_out]
-    master = _entry(said(told), publishing, spoken, left_out)
-    return [master, *(_entry(said(told, override), publishing, spoken) for override in changed)]
-
-
-def entries_without_cancelled(entries_: Sequence[Entry]) -> list[Entry]:
-    """For those who do not want to see what is cancelled: such dates become exclusions, never live again."""
-    master, *changed = entries_
-    if master.status == "CANCELLED":
-        return []
-    off = tuple(
-        entry.recurrence_id for entry in changed if entry.status == "CANCELLED" and entry.recurrence_id
-    )
-    kept = [entry for entry in changed if entry.status != "CANCELLED"]
-    return [replace(master, exdates=(*master.exdates, *off)), *kept]
-
-
-def entry_of_departure(told: Told, publishing: Publishing, spoken: Language, whereto: Message) -> Entry:
-    """What the feeds that an event has left say of it: the whole is cancelled there, and where it is now."""
-    master = _entry(said(told), publishing, spoken)
-    own = closest(told.event.language, publishing.locales)
-    return replace(
-        master,
-        status="CANCELLED",
-        summary=own.say(say("Moved: %(title)s", title=told.event.title)),
-        description="\n\n".join(part for part in (spoken.say(whereto), master.description) if part),
-    )
-
-
-def entries_for_export(told: Told, publishing: Publishing, spoken: Language) -> list[Entry]:
-    """The organizers' own words alone, and what our `events import` needs to restore the event."""
-    return [_as_entered(said(told, override), publishing, spoken) for override in (None, *_changed(told))]
-
-
-def _changed(told: Told) -> list[Override]:
-    changed = told.overrides if told.event.is_series else ()
-    return sorted(changed, key=lambda override: override.original_start)
-
-
-def _as_entered(shown: Said, publishing: Publishing, spoken: Language) -> Entry:
-    event, told = shown.event, shown.told
-    return replace(
-        _entry(shown, publishing, spoken),
-        summary=shown.title,
-        description=shown.text,
-        url=event.registration_url,
-        branch_slugs=tuple(host.slug for host in told.hosts),
-        access=tuple(word for word in event.access.split(",") if word),
-        cost=event.cost,
-        contact=event.contact,
-        comment=spoken.say(shown.reason) if shown.is_called_off else "",
-        image_url="",  # a picture does not come in with a calendar
-    )
-
-
-def _entry(shown: Said, publishing: Publishing, spoken: Language, left_out: Sequence[Override] = ()) -> Entry:
-    event, override = shown.event, shown.override
-    skipped = [*map(datetime.fromisoformat, event.exdates), *(one.original_start for one in left_out)]
-    modified_at = override.modified_at if override and override.modified_at else event.modified_at
-    return Entry(
-        uid=event.uid,
-        sequence=max(override.revision, event.revision) if override else event.revision,
-        created_at=override.created_at if override and override.created_at else event.created_at,
-        modified_at=modified_at,
-        recurrence_id=override.original_start if override else None,
-        start=shown.start,
-        end=shown.end,
-        all_day=event.all_day,
-        timezone=event.timezone,
-        rrule="" if override else event.rrule,
-        exdates=() if override else tuple(skipped),
-        summary=headline(shown, publishing),
-        description=in_words(shown, spoken),
-        location=str(shown.place),
-        latitude=shown.latitude,
-        longitude=shown.longitude,
-        url=publishing.page_of(event, spoken),
-        categories=tuple(topic.name for topic in shown.told.topics),
-        status="CANCELLED" if shown.is_called_off else "CONFIRMED",
-        language=event.language,
-        conference_url=shown.online_url,
-        conference_label=spoken.gettext("Join online") if shown.online_url else "",
-        related_to=event.related_uid,
-        image_url=publishing.address_of(shown.told.picture),
-    )

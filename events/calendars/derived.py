@@ -20,7 +20,7 @@ from sqlmodel import Session, col, select
 from ..branches.models import Branch
 from ..errors import Message, say
 from ..language import language
-from . import content
+from . import content, vevents
 from .content import Publishing, Told
 from .horizon import HORIZON, write_occurrences
 from .ics import Entry, vevent
@@ -148,7 +148,7 @@ class _Texts:
 
     @property
     def without_cancelled(self) -> str | None:
-        kept = content.entries_without_cancelled(self.entries)
+        kept = vevents.entries_without_cancelled(self.entries)
         return None if len(kept) == len(self.entries) else "".join(map(vevent, kept))
 
     def bare(self) -> dict[datetime | None, str]:
@@ -160,7 +160,7 @@ class _Texts:
 
 
 def _texts(told: Told, publishing: Publishing) -> dict[str, _Texts]:
-    return {code: _Texts(content.entries(told, publishing, language(code))) for code in publishing.locales}
+    return {code: _Texts(vevents.entries(told, publishing, language(code))) for code in publishing.locales}
 
 
 def _publish(
@@ -282,7 +282,7 @@ def _say_goodbye(
         session.delete(row)
     session.flush()
     for scope, code in product(sorted(left), publishing.locales):
-        entry = content.entry_of_departure(told, publishing, language(code), _whereto(told, scope, code))
+        entry = vevents.entry_of_departure(told, publishing, language(code), _whereto(told, scope, code))
         session.add(
             Departure(
                 event_id=event.id or 0,

@@ -27,8 +27,10 @@ from ..drafts import (
     WallTime,
 )
 from ..errors import Message, say
+from ..places.naming import fold
 from .recurrence import InvalidRule, Rule, dates_among, first_fit, parse_rule, starts
 from .timezones import clock_changes, in_clock_change
+from .wording import is_same
 
 Access = Literal["step-free", "hearing-loop", "sign-language", "childcare", "free"]
 Attendance = Literal["in-person", "online", "hybrid"]
@@ -37,6 +39,8 @@ ACCESS: tuple[Access, ...] = get_args(Access)
 
 LONGEST = timedelta(days=3 * 366)
 MAX_TOPICS = 20
+MAX_TRANSLATIONS = 10
+SEARCHED = 2000  # characters of an event, in each of its languages, that are searched
 
 TopicName = Annotated[str, Field(min_length=1, max_length=60), Line]
 
@@ -82,12 +86,23 @@ class OverrideDraft(Draft):
     venue_address: ShortText | None = None
 
 
+class TranslationDraft(Draft):
+    """What is said in another language than the event's own; readers get what is empty as the event has it."""
+
+    title: ShortText = ""
+    description: LongText = ""  # Markdown
+
+
+Translated = Annotated[dict[LanguageTag, TranslationDraft], Field(max_length=MAX_TRANSLATIONS)]
+
+
 class EventDraft(Draft):
     """An event or a series. `end` is exclusive; all-day events begin and end at midnights."""
 
     title: Title
     description: LongText = ""  # Markdown
     language: LanguageTag = "en"
+    translations: Translated = Field(default_factory=dict)
     start: WallTime
     end: WallTime
     all_day: bool = False
@@ -114,6 +129,31 @@ class EventDraft(Draft):
     @property
     def rule(self) -> Rule | None:
         return parse_rule(self.rrule, self.start, self.timezone, self.all_day) if self.rrule else None
+
+    @property
+    def search_key(self) -> str:
+        """Folded words. A long text leaves room for what is said in other languages."""
+        texts = [f"{self.title} {self.venue.name if self.venue else ''} {self.description}"]
+        texts += [f"{said.title} {said.description}" for said in self.translations.values()]
+        return " ".join(fold(text)[:SEARCHED] for text in texts)
+
+    @property
+    def worded(self) -> dict[str, dict[str, str]]:
+        """The translations as they are kept: without what is empty."""
+        said = {tag: words.model_dump(exclude_defaults=True) for tag, words in self.translations.items()}
+        return {tag: said[tag] for tag in sorted(said)}
+
+    @field_validator("translations")
+    @classmethod
+    def _into_other_languages(
+        cls, translations: dict[str, TranslationDraft], info: ValidationInfo
+    ) -> dict[str, TranslationDraft]:
+        """What is empty, and what would be said twice in the event's own language, is none."""
+        own = info.data.get("language", "")
+        given = {
+            tag: words for tag, words in sorted(translations.items()) if words.title or words.description
+        }
+        return {tag: words for tag, words in given.items() if not (own and is_same(tag, own))}
 
     @field_validator("rrule")
     @classmethod

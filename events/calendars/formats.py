@@ -51,6 +51,7 @@ def event_record(
     return _facts(shown, spoken) | {
         "state": event.state,
         "description": event.description,
+        "translations": event.translations or {},
         "rrule": rule.text(event.timezone, event.all_day) if rule else "",
         "exdates": [written_start(shown, datetime.fromisoformat(text)) for text in event.exdates],
         "next_start": written_start(shown, next_start) if next_start else None,
@@ -85,7 +86,7 @@ def _facts(shown: Said, spoken: Language) -> dict[str, object]:
         "registration_url": event.registration_url,
         "cost": event.cost,
         "access": [word for word in event.access.split(",") if word],
-        "language": event.language,
+        "language": shown.title_language,
         "updated": utc(changed_at or event.modified_at),
     }
 
@@ -142,7 +143,7 @@ def item(shown: Said, publishing: Publishing, spoken: Language) -> Item:
         id=urn(event.uid),
         url=publishing.page_of(event, spoken),
         title=content.dated_headline(shown, publishing, spoken),
-        language=event.language,
+        language=shown.title_language,
         summary=summary,
         html=content.in_paragraphs([summary]) + content.in_html(shown, spoken) + content.in_paragraphs(later),
         text="\n\n".join(part for part in (summary, content.in_words(shown, spoken), *later) if part),

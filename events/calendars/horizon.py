@@ -93,7 +93,7 @@ def _occurrence(event: Event, original: datetime, override: Override | None) -> 
         "starts_at": to_utc(start, event.timezone),
         "ends_at": to_utc(end, event.timezone),
         "cancelled": content.is_cancelled(event, override),
-        "title": content.title(event, override),
+        "title": content.title(event, override).text,
     }
 
 

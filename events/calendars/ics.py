@@ -7,15 +7,17 @@ escapes, and stamp every build with the time of day. That others can read it is 
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from ..drafts import tidy
 from .recurrence import parse_rule
 from .timezones import vtimezone
+from .wording import Part, Translations
 
 MAX_OCTETS = 75
 _EXPORTED = {"cost": "X-BRANCHLINE-COST", "contact": "CONTACT", "comment": "COMMENT"}
+TRANSLATED = {Part.TITLE: "X-BRANCHLINE-TITLE", Part.TEXT: "X-BRANCHLINE-DESCRIPTION"}
 _TEXT = str.maketrans({"\\": "\\\\", ";": "\\;", ",": "\\,", "\n": "\\n", "\t": " "})
 _PARAMETER = str.maketrans({"^": "^^", '"': "^'", "\n": "^n", "\t": " "})
 
@@ -26,7 +28,8 @@ class Entry:
 
     `rrule` as it is stored. `recurrence_id`: the original start, of an override, whose rule does not count.
     `location`: a name, then lines of address. `description` is plain text. `status`: CONFIRMED, TENTATIVE or
-    CANCELLED. `branch_slugs`, `access`, `cost`, `contact` and `comment` are written for exports only.
+    CANCELLED. `language`: of the summary, and of the description unless it has one of its own. `branch_slugs`,
+    `access`, `cost`, `contact`, `comment` and `translations` are written for exports only.
     """
 
     uid: str
@@ -49,6 +52,7 @@ class Entry:
     categories: tuple[str, ...] = ()
     status: str = "CONFIRMED"
     language: str = ""
+    text_language: str = ""
     conference_url: str = ""
     conference_label: str = ""
     related_to: str = ""
@@ -58,6 +62,7 @@ class Entry:
     cost: str = ""
     contact: str = ""
     comment: str = ""
+    translations: Translations = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +125,9 @@ def _event_lines(entry: Entry) -> Iterator[str]:
     yield f"CREATED:{_utc(entry.created_at)}"
     yield f"LAST-MODIFIED:{_utc(entry.modified_at)}"
     yield from _times(entry)
-    spoken = f";LANGUAGE={entry.language}" if entry.language else ""
-    yield f"SUMMARY{spoken}:{escape(entry.summary)}"
+    yield f"SUMMARY{_spoken(entry.language)}:{escape(entry.summary)}"
     if entry.description:
-        yield f"DESCRIPTION{spoken}:{escape(entry.description)}"
+        yield f"DESCRIPTION{_spoken(entry.text_language or entry.language)}:{escape(entry.description)}"
     yield from _place(entry)
     if entry.url:
         yield f"URL:{_uri(entry.url)}"
@@ -140,6 +144,14 @@ def _event_lines(entry: Entry) -> Iterator[str]:
     for name in ("cost", "contact", "comment"):
         if words := getattr(entry, name):
             yield f"{_EXPORTED[name]}:{escape(words)}"
+    for tag, said in sorted(entry.translations.items()):
+        for part, name in TRANSLATED.items():
+            if words := said.get(part):
+                yield f"{name}{_spoken(tag)}:{escape(words)}"
+
+
+def _spoken(tag: str) -> str:
+    return f";LANGUAGE={tag}" if tag else ""
 
 
 def _times(entry: Entry) -> Iterator[str]:

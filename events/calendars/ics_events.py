@@ -14,10 +14,12 @@ from pydantic import ValidationError
 
 from ..drafts import faults
 from ..errors import Message, Refusal, say
-from .drafts import ACCESS, MAX_TOPICS, EventDraft, OverrideDraft
+from .drafts import ACCESS, MAX_TOPICS, MAX_TRANSLATIONS, EventDraft, OverrideDraft
+from .ics import TRANSLATED
 from .ics_values import Moment, Unusable, Zones, later, link, moment, moments, position, text, texts, utc_or
 from .recurrence import Rule, dates_among, parse_rule
-from .scanning import Component
+from .scanning import Component, Property
+from .wording import Part
 
 USUAL_LENGTH = timedelta(hours=1)  # of events that do not say when they end
 TITLE, TEXT, TOPIC = 300, 20_000, 60  # the lengths that drafts allow
@@ -319,6 +321,7 @@ def _words(component: Component, notes: Notes, default_language: str) -> dict[st
         "title": notes.cut(title, TITLE),
         "description": notes.cut(text(component.get("DESCRIPTION")), TEXT),
         "language": _language(component) or default_language,
+        "translations": _translations(component, notes),
         "topics": tuple(topics[:MAX_TOPICS]),
         "contact": notes.cut(text(component.get("CONTACT")), TITLE),
         "state": "cancelled" if status == "CANCELLED" else "published",
@@ -331,8 +334,24 @@ def _words(component: Component, notes: Notes, default_language: str) -> dict[st
 
 def _language(component: Component) -> str:
     summary = component.get("SUMMARY")
-    said = summary.parameters.get("LANGUAGE", "") if summary else ""
+    return _tag(summary) if summary else ""
+
+
+def _tag(prop: Property) -> str:
+    said = prop.parameters.get("LANGUAGE", "")
     return said if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}", said) else ""
+
+
+def _translations(component: Component, notes: Notes) -> dict[str, dict[str, str]]:
+    """What our own exports say in other languages."""
+    found: dict[str, dict[str, str]] = {}
+    for part, name in TRANSLATED.items():
+        for prop in component.all(name):
+            words = text(prop) if part is Part.TEXT else " ".join(text(prop).split())
+            tag, most = _tag(prop), TEXT if part is Part.TEXT else TITLE
+            if tag and words and (tag in found or len(found) < MAX_TRANSLATIONS):
+                found.setdefault(tag, {})[part] = notes.cut(words, most)
+    return found
 
 
 def _whereabouts(component: Component, notes: Notes) -> dict[str, object]:

@@ -15,7 +15,7 @@ from ..branches.models import Branch
 from ..db import Database, table_of
 from ..errors import NotFound, say
 from ..language import language
-from . import content, derived
+from . import derived, vevents
 from .content import Publishing
 from .horizon import HORIZON, KEPT_PAST
 from .ics import Feed, calendar, vevent
@@ -108,7 +108,7 @@ def export_events(session: Session, publishing: Publishing, name: str) -> Iterat
     for chunk in _chunks(ids):
         for event in session.exec(select(Event).where(col(Event.id).in_(chunk))).all():
             told = derived.tell(session, event)
-            entries = content.entries_for_export(told, publishing, language("en"))
+            entries = vevents.entries_for_export(told, publishing, language("en"))
             yield "".join(vevent(entry) for entry in entries).encode()
         session.expunge_all()
     yield end

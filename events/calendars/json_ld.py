@@ -23,23 +23,23 @@ MODES = {
 UNITS = {Frequency.DAILY: "D", Frequency.WEEKLY: "W", Frequency.MONTHLY: "M", Frequency.YEARLY: "Y"}
 
 
-def script(shown: Said, page: str, publishing: Publishing, spoken: Language) -> str:
-    """The text of a script element on that page."""
-    return json_ld.script(event(shown, page, publishing, spoken))
+def script(shown: Said, page: str, publishing: Publishing, spoken: Language, *more: Values) -> str:
+    """The text of a script element on that page; `more` is what else the page says."""
+    return json_ld.script(json_ld.graph(event(shown, page, publishing, spoken), *more))
 
 
 def event(shown: Said, page: str, publishing: Publishing, spoken: Language) -> Values:
     row = shown.event
     hosts = [_organization(host, publishing, spoken) for host in shown.told.hosts]
     moved_from = shown.moved_from if shown.moved else None
-    return {"@context": SCHEMA, "@type": "Event"} | filled(
+    return {"@type": "Event"} | filled(
         name=shown.title,
         startDate=written_start(shown, shown.start),
         endDate=written_end(shown),
         eventStatus=f"{SCHEMA}/{_status(shown)}",
         previousStartDate=written_start(shown, moved_from) if moved_from else None,
         eventAttendanceMode=f"{SCHEMA}/{MODES[Attendance(row.attendance)]}",
-        location=_one_or_all([_place(shown), _meeting(shown)]),
+        location=_one_or_all([_place(shown), _meeting(shown, page)]),
         organizer=_one_or_all(hosts),
         description=plain(shown.text),
         url=page,
@@ -78,8 +78,11 @@ def _geo(shown: Said) -> Values | None:
     return json_ld.coordinates(Point(shown.latitude, shown.longitude))
 
 
-def _meeting(shown: Said) -> Values | None:
-    return {"@type": "VirtualLocation", "url": shown.online_url} if shown.online_url else None
+def _meeting(shown: Said, page: str) -> Values | None:
+    """What is only online, at an address that is told to whoever asks, begins at the page that says so."""
+    only_online = shown.event.attendance == Attendance.ONLINE
+    address = shown.online_url or (page if only_online else "")
+    return {"@type": "VirtualLocation", "url": address} if address else None
 
 
 def _organization(branch: Branch, publishing: Publishing, spoken: Language) -> Values:
@@ -98,7 +101,8 @@ def _series(shown: Said, publishing: Publishing, spoken: Language) -> Values | N
     row, rule = shown.event, rule_of(shown.event)
     if rule is None or row.is_called_off:
         return None
-    found = filled(name=row.title, url=publishing.page_of(row, spoken), eventSchedule=_schedule(shown, rule))
+    name = content.title(row, None, spoken).text
+    found = filled(name=name, url=publishing.page_of(row, spoken), eventSchedule=_schedule(shown, rule))
     return {"@type": "EventSeries"} | found
 
 

@@ -58,20 +58,20 @@ def finished(
 
     def made() -> Made:
         keys = wanted.choose(session, selection, now, wanted.most, hide_cancelled)
-        dates = say_all(session, keys)
-        body = wanted.write(heading, dates, publishing, language(heading.locale))
+        spoken = language(heading.locale)
+        body = wanted.write(heading, say_all(session, keys, spoken), publishing, spoken)
         next_end = min((key.ends_at for key in keys if key.ends_at > now), default=next_midnight(now))
         return Made(body, _changed_by_time(session, selection, now), min(next_end, next_midnight(now)))
 
     return kept(session, cache, f"{heading.source} {heading.locale} {hide_cancelled}", now, made)
 
 
-def say_all(session: Session, keys: Sequence[DateKey]) -> list[Said]:
-    """What those dates say, in their order: four queries."""
+def say_all(session: Session, keys: Sequence[DateKey], spoken: Language | None = None) -> list[Said]:
+    """What those dates say, in their order and in words as in `content.said`: four queries."""
     ids = {key.event_id for key in keys}
     events = session.exec(select(Event).where(col(Event.id).in_(ids))).all()
     told = {one.event.id: one for one in tell_all(session, events)}
-    return [said_on(told[key.event_id], key.original_start) for key in keys]
+    return [said_on(told[key.event_id], key.original_start, spoken) for key in keys]
 
 
 def _changed_by_time(session: Session, selection: Selection, now: datetime) -> datetime:

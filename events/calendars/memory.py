@@ -28,7 +28,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "topics": ("topics",),
     "access": ("access",),
     "state": ("state", "reason"),
+    "translations": ("translations",),
 }
+# What a calendar says that has never said anything of it: most calendars cannot, and what is written here stays.
+_UNSAID: Mapping[str, list[object]] = {"translations": [{}]}
 DATES = "dates"  # the changed dates, each remembered by its original start
 
 
@@ -53,7 +56,8 @@ def merged(local: EventDraft, upstream: Memory | None, new: EventDraft) -> Event
     Raises ValidationError when the two cannot be had together.
     """
     ours, theirs = remembered(local), remembered(new)
-    kept = [] if upstream is None else [group for group in GROUPS if is_edited(ours, upstream, group)]
+    known = _UNSAID if upstream is None else GROUPS
+    kept = [group for group in known if is_edited(ours, upstream or {}, group)]
     values = dict(new)
     for group in kept:
         values |= {name: getattr(local, name) for name in GROUPS[group]}
@@ -87,8 +91,9 @@ def edited(local: EventDraft, upstream: Memory | None) -> list[str]:
 
 
 def is_edited(ours: Memory, upstream: Memory, group: str) -> bool:
-    """A group that is not remembered came with a later version: it counts as not edited."""
-    return bool(upstream.get(group, ours[group]) != ours[group])
+    """A group that is not remembered came with a later version: it counts as not edited, unless calendars that
+    know nothing of it would empty it."""
+    return bool(upstream.get(group, _UNSAID.get(group, ours[group])) != ours[group])
 
 
 def topic_slug(name: str) -> str:

@@ -1,7 +1,7 @@
 """Finding events. One `Selection` serves the pages and the feeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..places.naming import fold
 from ..places.nearest import within
 from .content import moved
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
+from .wording import Part, Translations, Words, worded
 
 PAGE = 50
 
@@ -108,6 +109,13 @@ class Listed:
     state: str
     moved_from: datetime | None  # of a single event
     asked_since: datetime | None = None  # whether it still takes place, without an answer
+    translations: Translations | None = field(default=None, hash=False)
+    has_own_title: bool = False  # that of the date, which nobody has translated
+
+    def titled(self, code: str) -> Words:
+        """For readers of that language."""
+        own = Words(self.title, self.language)
+        return own if self.has_own_title else worded(own, Part.TITLE, self.translations, code)
 
     @property
     def point(self) -> Point | None:
@@ -369,6 +377,8 @@ def listing() -> sa.Select[Any]:
             event.state,
             event.moved_from,
             event.asked_since,
+            event.translations,
+            override.title.is_not(None).label("has_own_title"),
         )
         .select_from(table_of(Occurrence))
         .join(table_of(Event), event.id == occurrence.event_id)

@@ -24,13 +24,19 @@ _KEPT = {
             *("UID", "SEQUENCE", "LAST-MODIFIED", "RECURRENCE-ID", "DTSTART", "DTEND", "DURATION"),
             *("RRULE", "RDATE", "EXDATE", "EXRULE", "STATUS", "CLASS", "COMMENT"),
             *("X-BRANCHLINE-BRANCH", "X-BRANCHLINE-ACCESS", "X-BRANCHLINE-COST"),
+            *("X-BRANCHLINE-TITLE", "X-BRANCHLINE-DESCRIPTION"),
             *("SUMMARY", "DESCRIPTION", "LOCATION", "GEO", "CONTACT", "CATEGORIES", "URL"),
             *("CONFERENCE", "X-GOOGLE-CONFERENCE", "X-MICROSOFT-SKYPETEAMSMEETINGURL"),
         ]
     ),
 }
 # May be cut off; a rule may not.
-_TEXTS = frozenset({"SUMMARY", "DESCRIPTION", "LOCATION", "CONTACT", "COMMENT", "X-BRANCHLINE-COST"})
+_TEXTS = frozenset(
+    [
+        *("SUMMARY", "DESCRIPTION", "LOCATION", "CONTACT", "COMMENT", "X-BRANCHLINE-COST"),
+        *("X-BRANCHLINE-TITLE", "X-BRANCHLINE-DESCRIPTION"),
+    ]
+)
 _LINE = re.compile(
     r"""([A-Za-z0-9-]+)[ \t]*((?:;[^;:="]+=(?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";:,]*))*)*):(.*)""",
     re.DOTALL,

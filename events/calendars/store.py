@@ -17,7 +17,6 @@ from sqlmodel import Session, col, select
 from ..branches.models import Branch
 from ..errors import NotFound, say
 from ..places.geo import Point
-from ..places.naming import fold
 from .content import Publishing, Told
 from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
@@ -224,6 +223,7 @@ def _values(told: Told) -> dict[str, Any]:
     overrides = sorted(told.overrides if event.is_series else (), key=lambda one: one.original_start)
     values: dict[str, Any] = {name: getattr(event, name) for name in _SAME_NAMES}
     return values | {
+        "translations": event.translations or {},
         "exdates": [datetime.fromisoformat(text) for text in event.exdates],
         "venue": _venue_of(told),
         "topics": [topic.name for topic in told.topics],
@@ -251,6 +251,7 @@ def _venue_of(told: Told) -> VenueDraft | None:
 
 def _fill(event: Event, draft: EventDraft, owner: Branch, now: datetime) -> None:
     event.title, event.description, event.language = draft.title, draft.description, draft.language
+    event.translations = draft.worded or None
     event.start, event.end, event.all_day = draft.start, draft.end, draft.all_day
     event.timezone, event.rrule = draft.timezone, draft.rrule
     event.exdates = [moment.isoformat() for moment in sorted(draft.exdates)]
@@ -262,7 +263,7 @@ def _fill(event: Event, draft: EventDraft, owner: Branch, now: datetime) -> None
     event.venue_name = draft.venue.name if draft.venue else ""
     event.venue_address = address_line(draft.venue) if draft.venue else ""
     event.stand_at(_point(draft, owner))
-    event.search_key = fold(f"{draft.title} {event.venue_name} {draft.description}")[:2000]
+    event.search_key = draft.search_key
 
 
 def _note_move(event: Event, draft: EventDraft) -> None:

@@ -245,12 +245,12 @@ def _question(told: Told, spoken: Language) -> str:
 
 
 def in_words(told: Told, spoken: Language) -> str:
-    """Tool night: Every Tuesday, 7:00 – 9:00 PM, at Alder Club."""
+    """Tool night · Every Tuesday, 7:00 – 9:00 PM, at Alder Club."""
     event, rule, place = told.event, horizon.rule_of(told.event), content.place(told)
     where = say("at %(place)s", place=place.name or place.address) if str(place) else say("online")
     parts = [rule_in_words(spoken, rule)] if rule else []
     parts += [spoken.span(event.start, event.end, event.all_day), spoken.say(where)]
-    return f"{event.title}: {', '.join(parts)}"
+    return f"{event.title} · {', '.join(parts)}"
 
 
 def _address(publishing: Publishing, spoken: Language, path: str) -> str:

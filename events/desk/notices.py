@@ -229,7 +229,9 @@ def _body(
         "\n".join(lines),
         in_all % {"num": waiting},
         f"{publishing.base_url}{prefix}/organize/queue",
-        spoken.say(say("Such a mail comes once a day at most, and at once only when something is urgent.")),
+        spoken.say(
+            say("Such an e-mail comes once a day at most, and at once only when something is urgent.")
+        ),
     )
     return "\n\n".join(parts)
 

@@ -175,7 +175,7 @@ def mail_on(
         branch=written_to(session, message).name,
         organisation=organisation,
     )
-    answer = say("To answer, reply to this mail: it goes to %(email)s.", email=message.email)
+    answer = say("To answer, reply to this e-mail: it goes to %(email)s.", email=message.email)
     letter: Letter = [
         *([Paragraph(spoken.say(note))] if note else []),
         Paragraph(spoken.say(wrote)),
@@ -285,7 +285,7 @@ def send_copy(
     )
     subject = say("Subject: %(subject)s", subject=message.subject)
     no_reply = say(
-        "If the branch answers, its answer comes to this address. A reply to this mail does not reach it."
+        "If the branch answers, its answer comes to this address. A reply to this e-mail does not reach it."
     )
     outbox.put(
         session,

@@ -98,7 +98,7 @@ def remove(session: Session, mail_id: int, now: datetime) -> None:
     table = table_of(OutgoingMail)
     removed = sa.delete(table).where(table.c.id == mail_id, table.c.sent_at.is_(None), _is_free(now))
     if not session.connection().execute(removed).rowcount and session.get(OutgoingMail, mail_id) is not None:
-        raise Conflict(say("This mail has been sent, or is on its way at this moment."))
+        raise Conflict(say("This e-mail has been sent, or is on its way at this moment."))
 
 
 def _is_free(now: datetime) -> sa.ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """A notice as schema.org knows it, for search engines: only what is true, and what its page shows too."""
 
-from ..branches.json_ld import SCHEMA, Values, filled
+from ..branches.json_ld import Values, filled
 from ..calendars.content import Publishing
 from ..calendars.entries import utc
 from ..calendars.models import Picture
@@ -17,7 +17,7 @@ def article(
     author = organisation
     if branch is not None:
         author = organisation | {"name": branch.name, "url": publishing.page_of_branch(branch, spoken)}
-    return {"@context": SCHEMA, "@type": "NewsArticle"} | filled(
+    return {"@type": "NewsArticle"} | filled(
         headline=notice.title,
         description=excerpt(notice.text),
         datePublished=utc(begins_at),
@@ -25,7 +25,7 @@ def article(
         expires=utc(notice.ends_at) if notice.ends_at else None,
         image=publishing.address_of(picture),
         inLanguage=notice.language,
-        about=topic.name if topic else None,
+        about={"@type": "Thing", "name": topic.name} if topic else None,
         author=author,
         publisher=organisation,
         url=page,

@@ -148,7 +148,7 @@ def person_of(session: Session, site: Site, answer: str, now: datetime) -> Perso
     if passkey is None:
         raise PasskeyRefused(
             say(
-                "We do not know this passkey. It may have been removed. Please sign in by a link in your mail."
+                "We do not know this passkey. It may have been removed. Please sign in by a link that we e-mail you."
             )
         )
     checked = _understood(
@@ -253,11 +253,15 @@ def _understood(check: Callable[[], Result]) -> Result:
         return check()
     except BROKEN as error:
         raise PasskeyRefused(
-            say("This passkey could not be checked. Please try again, or sign in by a link in your mail.")
+            say(
+                "This passkey could not be checked. Please try again, or sign in by a link that we e-mail you."
+            )
         ) from error
 
 
 def _unreadable() -> PasskeyRefused:
     return PasskeyRefused(
-        say("Your browser's answer could not be read. Please try again, or sign in by a link in your mail.")
+        say(
+            "Your browser’s answer could not be read. Please try again, or sign in by a link that we e-mail you."
+        )
     )

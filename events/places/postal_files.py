@@ -217,7 +217,7 @@ def _row(row: int, cells: Sequence[str], columns: Columns, country: str) -> Post
     said = (_cell(cells, columns.country) or country).upper()
     if not re.fullmatch("[A-Z]{2}", said):
         return Refusal(
-            row, say("“%(country)s” is not a country's two letters, such as GB.", country=said[:40])
+            row, say("“%(country)s” is not a country’s two letters, such as GB.", country=said[:40])
         )
     try:
         point = Point.parse(f"{cells[columns.latitude]},{cells[columns.longitude]}")

@@ -217,12 +217,12 @@ def _sorry(typed: str, reason: Reason, example: str) -> Message:
             )
         case "short_plus_code":
             return say(
-                "The plus code “%(typed)s” is a short one: type the town behind it, as in 8FRC+X4 Springfield.",
+                "The Plus Code “%(typed)s” is a short one: type the town behind it, as in 8FRC+X4 Springfield.",
                 typed=typed,
             )
         case "nowhere":
             return say(
-                "“%(typed)s” is a code of forces' mail: it has no place on the map. "
+                "“%(typed)s” is a code of forces’ mail: it has no place on the map. "
                 "Type the town where you are instead.",
                 typed=typed,
             )

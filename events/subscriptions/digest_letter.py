@@ -22,11 +22,15 @@ MOST_NAMES = 3  # of branches, in one line
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An event that is not announced any more, as it was; `day`: of a single one."""
+    """An event that is not announced any more, as it was; `day`: of a single one. `titles`: by language of the site."""
 
-    title: str
+    titles: Mapping[str, str]
     day: date | None
     branch: Branch
+
+    def title_in(self, code: str) -> str:
+        """What was off before the site spoke that language, is told in another."""
+        return self.titles.get(code) or next(iter(self.titles.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,7 @@ class _Page:
         mark = _POSTPONED if listed.state == State.POSTPONED else _CANCELLED
         first, *others = facts(listed, spoken.code, self.digest.subscription.timezone)
         return Item(
-            title=listed.title,
+            title=listed.titled(spoken.code).text,
             url=self.site.address(f"/events/{listed.event_id}", spoken, day),
             lines=[first, *self._place(listed), *others],
             mark=spoken.say(mark) if listed.cancelled else "",
@@ -191,7 +195,7 @@ class _Page:
         """Its own page is gone as well: that of its branch says what there is instead."""
         day = [self.spoken.day(gone.day)] if gone.day else []
         return Item(
-            title=gone.title,
+            title=gone.title_in(self.spoken.code),
             url=self.site.publishing.page_of_branch(gone.branch, self.spoken),
             lines=[*day, gone.branch.name, self.spoken.gettext("This event is no longer announced.")],
             mark=self.spoken.say(_CANCELLED),

@@ -264,7 +264,7 @@ def _gone(
     wanted = {number for numbers in of_each.values() for number in numbers}
     said = farewells(session, wanted, site.publishing.locales)
     return {
-        one: [Gone(said[each].title, said[each].day, said[each].branch) for each in numbers if each in said]
+        one: [Gone(said[each].titles, said[each].day, said[each].branch) for each in numbers if each in said]
         for one, numbers in of_each.items()
     }
 

@@ -123,9 +123,9 @@ def of_notice(session: Session, notice: Notice) -> Newsletter | None:
 def why_not(notice: Notice, now: datetime) -> Message | None:
     """Why it cannot be sent now; None: it can."""
     if notice.is_draft:
-        return say("This is a draft. Publish it first: the mail has a link to it.")
+        return say("This is a draft. Publish it first: the e-mail has a link to it.")
     if not notice.is_shown(now):
-        return say("This is not on the site now, so that nobody could follow the link in the mail.")
+        return say("This is not on the site now, so that nobody could follow the link in the e-mail.")
     return None
 
 

@@ -167,7 +167,7 @@ def _telling(session: Session, work: Work, site: Site, now: datetime) -> _Tellin
         event_id=work.event_id,
         continued_by=[one.event.id or 0 for one in told[1:]],
         readers=readers,
-        files={code: _file(session, event, followers.title, language(code), site, now) for code in codes},
+        files={code: _file(session, event, followers, language(code), site, now) for code in codes},
     )
 
 
@@ -255,11 +255,11 @@ def _follow_on(session: Session, event_id: int, successor_id: int) -> None:
 # ---------------------------------------------------------------- the file
 
 
-def _file(session: Session, event: Event, title: str, spoken: Language, site: Site, now: datetime) -> str:
+def _file(session: Session, event: Event, news: News, spoken: Language, site: Site, now: datetime) -> str:
     """The event's calendar, as at its own address; empty when that says nothing of it any more."""
     page = site.address(f"/events/{event.id}", spoken)
     heading = Heading(
-        name=f"{site.publishing.organisation}: {title}",
+        name=f"{site.publishing.organisation}: {news.title(spoken)}",
         description="",
         capped="",
         empty=Note(""),

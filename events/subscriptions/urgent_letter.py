@@ -28,10 +28,16 @@ class News:
     differences: Sequence[Difference]
     following: bool
 
-    @property
-    def title(self) -> str:
+    def title(self, spoken: Language) -> str:
         """As it was known: that of a draft is nobody's business."""
-        return self.differences[0].was.title
+        return self.title_of(self.differences[0].was, spoken)
+
+    def title_of(self, date: Known, spoken: Language) -> str:
+        """In the reader's language, while the event is called so."""
+        event = self.told.event
+        if self.is_announced and date.title == event.title:
+            return content.title(event, None, spoken).text
+        return date.title
 
     @property
     def is_announced(self) -> bool:
@@ -65,7 +71,7 @@ def subject(news: News, spoken: Language) -> str:
         what = spoken.ngettext("%(num)d date", "%(num)d dates", number) % {"num": number}
     elif kind is MOVED and first.now is not None:
         what = say("now %(when)s", when=what if news.told.event.all_day else first.now.start)
-    mark, title = kind if len(kinds) == 1 else CHANGED, news.title
+    mark, title = kind if len(kinds) == 1 else CHANGED, news.title(spoken)
     if len(title) > LONGEST_TITLE:
         title = f"{title[: LONGEST_TITLE - 1].rstrip()}…"
     return spoken.say(say("%(kind)s: %(title)s, %(what)s", kind=mark, title=title, what=what))
@@ -119,7 +125,7 @@ def _all_off(news: News, site: Site, spoken: Language) -> Item:
     first = news.differences[0]
     since = say("From %(day)s on, none of its dates takes place.", day=first.was.start.date())
     return Item(
-        title=news.title,
+        title=news.title(spoken),
         url=_page(news, site, spoken),
         lines=[spoken.say(since), *_reason(news, first, spoken)],
         mark=spoken.say(news.kind_of(first)),
@@ -130,13 +136,20 @@ def _item(news: News, one: Difference, site: Site, spoken: Language) -> Item:
     kind = news.kind_of(one)
     off = kind in (CANCELLED, POSTPONED)
     return Item(
-        title=one.now.title if one.now else one.was.title,
+        title=_title(news, one, spoken),
         url=_page(news, site, spoken, one),
         lines=[_when(news, one.was, spoken), *_reason(news, one, spoken)]
         if off
         else list(_now(news, one, spoken)),
         mark=spoken.say(kind),
     )
+
+
+def _title(news: News, one: Difference, spoken: Language) -> str:
+    """That of now: of a new series, where one has taken the date over."""
+    if one.said is None:
+        return news.title_of(one.was, spoken)
+    return content.title(one.said.event, one.said.override, spoken).text
 
 
 def _reason(news: News, one: Difference, spoken: Language) -> list[str]:

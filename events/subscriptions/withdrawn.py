@@ -2,7 +2,7 @@
 business."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from io import BytesIO
 
@@ -13,7 +13,7 @@ from ..branches.models import Branch
 from ..calendars.derived import branch_scope, topic_scope
 from ..calendars.ics_values import text
 from ..calendars.models import Event, Rendered
-from ..calendars.scanning import Place, component_at
+from ..calendars.scanning import Component, Place, component_at
 from ..db import table_of
 from ..language import language
 from ..places.geo import Point
@@ -77,9 +77,9 @@ def withdrawn(session: Session, since: datetime, until: datetime, ahead: timedel
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """`title`: as it was published; `day`: of a single event."""
+    """`titles`: as it was published, by language of the site; `day`: of a single event."""
 
-    title: str
+    titles: Mapping[str, str]
     day: date | None
     branch: Branch
 
@@ -89,19 +89,24 @@ def farewells(session: Session, numbers: Collection[int], locales: Sequence[str]
     if not numbers:
         return {}
     query = (
-        select(Event.id, Branch, Rendered.ics)
+        select(Event.id, Branch, Rendered.locale, Rendered.ics)
         .join(Branch, col(Branch.id) == col(Event.branch_id))
         .join(Rendered, col(Rendered.event_id) == col(Event.id))
-        .where(col(Rendered.locale) == locales[0], col(Event.id).in_(numbers))
+        .where(col(Rendered.locale).in_(locales), col(Event.id).in_(numbers))
+        .order_by(col(Event.id), col(Rendered.locale))
     )
-    return {number or 0: _read_back(branch, ics, locales) for number, branch, ics in session.exec(query)}
+    found: dict[int, Farewell] = {}
+    for number, branch, locale, ics in session.exec(query):
+        said = component_at(BytesIO(ics.encode()), Place())
+        day = None if said.get("RRULE") else datetime.strptime(said.value("DTSTART")[:8], "%Y%m%d").date()
+        before = found.get(number or 0, Farewell({}, day, branch))
+        found[number or 0] = replace(before, titles={**before.titles, locale: _title(said, locales)})
+    return found
 
 
-def _read_back(branch: Branch, ics: str, locales: Sequence[str]) -> Farewell:
-    """Its title says in the event's own language that it is off: that is taken out, and said in the reader's."""
-    said = component_at(BytesIO(ics.encode()), Place())
-    day = None if said.get("RRULE") else datetime.strptime(said.value("DTSTART")[:8], "%Y%m%d").date()
+def _title(said: Component, locales: Sequence[str]) -> str:
+    """It says in its own language that the event is off: that is taken out, and said in the reader's."""
     title = text(said.get("SUMMARY"))
     for code in locales:
         title = title.removeprefix(language(code).gettext("Cancelled: %(title)s") % {"title": ""})
-    return Farewell(title, day, branch)
+    return title

@@ -59,7 +59,7 @@ def when(spoken: Language, start: datetime, end: datetime, all_day: bool, timezo
     span, day = spoken.span(start, end, all_day), spoken.day(start.date())
     if spoken.short_day(start.date()) not in span:
         span = day if all_day else f"{day}, {span}"
-    return span if all_day or not timezone else f"{span}, {spoken.zone(timezone)}"
+    return spoken.capital(span if all_day or not timezone else f"{span}, {spoken.zone(timezone)}")
 
 
 @lru_cache(4096)

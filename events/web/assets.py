@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..identity import Identity
+from .icons import coloured
 
 STATIC = Path(__file__).parent.parent / "static"
 IN_THE_DARK = "dark.css"  # the sheet with the colours of the dark, which counts where the device asks for it
@@ -39,6 +40,7 @@ class Assets:
         ]
         for name, text in _joined(sheets, identity).items():
             files[f"css/{name}"] = text.encode()
+        files["favicon.svg"] = coloured(files["favicon.svg"], identity.palette)
         for own in (identity.logo, identity.picture):
             if own is not None:
                 files[f"site/{own.name}"] = own.content
@@ -56,7 +58,7 @@ class Assets:
 
 
 def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[str, str]:
-    """Sheets as layer, name and text; those of one layer need not say so themselves."""
+    """Sheets as layer, name and text, joined for each scheme, with the operator's colours."""
     [dark] = (text for _, name, text in sheets if name == IN_THE_DARK)
     schemes = {
         "all.css": f"{ON_DARK_SCREENS} {{\n{dark}}}\n",
@@ -65,12 +67,11 @@ def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[
     }
     palette = identity.palette
     own = f":root{{{palette.properties()};--brand-ink:{palette.ink};--brand-ink-dark:{palette.ink_in_the_dark}}}"
-    layers = ", ".join(dict.fromkeys(layer for layer, *_ in sheets if layer))
-    before = f"@layer {layers}, print;\n@layer tokens {{ {own} }}\n"
+    before = f"@layer {', '.join(dict.fromkeys(layer for layer, *_ in sheets))};\n@layer tokens {{ {own} }}\n"
     return {
         joined: before
         + "".join(
-            f"@layer {layer} {{\n{scheme if name == IN_THE_DARK else text}}}\n" if layer else text
+            f"@layer {layer} {{\n{scheme if name == IN_THE_DARK else text}}}\n"
             for layer, name, text in sheets
         )
         for joined, scheme in schemes.items()

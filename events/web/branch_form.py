@@ -62,7 +62,7 @@ FIELD_WORDS: Mapping[str, Message] = {
 }
 PLACES: Mapping[str, Message] = {
     LocationType.PHYSICAL: say("People can come there"),
-    LocationType.POSTAL: say("Only mail gets there"),
+    LocationType.POSTAL: say("Only letters get there"),
     LocationType.VIRTUAL: say("It has no place and meets online"),
 }
 STATUSES: Mapping[str, Message] = {
@@ -195,7 +195,7 @@ def _point(desk: Desk, typed: str, country: str) -> Point:
     if found.kind not in ("coordinates", "plus_code") or found.point is None:
         raise BranchlineError(
             say(
-                "“%(typed)s” is neither coordinates, such as 41.92, -87.64, nor a plus code.",
+                "“%(typed)s” is neither coordinates, such as 41.92, -87.64, nor a Plus Code.",
                 typed=typed[:80],
             )
         )

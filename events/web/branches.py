@@ -6,7 +6,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ..branches import formats, json_ld, queries
+from ..branches import formats, queries
 from ..branches.exchange import related_slugs
 from ..branches.finding import ANY, Found
 from ..branches.hours import zone_of
@@ -18,10 +18,9 @@ from ..calendars.queries import Selection, upcoming
 from ..desk import branch_changes
 from ..errors import Unreadable
 from ..places.geo import Distance
-from . import near, news
+from . import linked_data, near, news
 from .api import interpretations
 from .endpoints import now
-from .environment import link
 from .finding import Finding, find_place
 from .forms import Form, page_number, query
 from .map import Map, Spot, directions, draw_map
@@ -57,6 +56,7 @@ def directory(request: Request, session: Session) -> Response:
         form=form,
         kept={name: form.all(name) for name in ("open", "language", "access")},
         filters=near.filter_choices(request, session, form),
+        data=linked_data.standing(request, (language_of(request).gettext("Branches"), "/branches")),
     )
 
 
@@ -82,7 +82,7 @@ def page(request: Request, session: Session) -> Response:
         area=_area(request, branch),
         directions=directions(spoken, branch),
         map=_map(request, branch),
-        data=json_ld.script(_for_search_engines(request, branch, parent)),
+        data=linked_data.branch(request, branch, parent),
         children=[branch_row(request, child) for child in queries.children(session, branch)],
         days=by_day(request, events),
         more=more,
@@ -196,18 +196,6 @@ def _listed(request: Request, session: Session) -> Sequence[Branch]:
     finding = find_place(request, session, form)
     found, _ = near.search(request, session, form, finding)
     return [branch for branch, *_ in _rows(request, session, form, finding, found)]
-
-
-def _for_search_engines(request: Request, branch: Branch, parent: Branch | None) -> json_ld.Values:
-    publishing, spoken = state_of(request).publishing, language_of(request)
-    list_page = publishing.base_url + link(spoken.code, "/branches", {})
-    above = [json_ld.Page(parent.name, publishing.page_of_branch(parent, spoken))] if parent else []
-    return json_ld.branch_page(
-        branch,
-        publishing.page_of_branch(branch, spoken),
-        part_of=above[0] if above else json_ld.Page(publishing.organisation, publishing.base_url),
-        trail=[json_ld.Page(spoken.gettext("Branches"), list_page), *above],
-    )
 
 
 def _page_url(request: Request, branch: Branch) -> str:

@@ -162,6 +162,6 @@ def _done(request: Request, session: Session, mine: sa.Select[tuple[int]]) -> li
 
 
 def _line(spoken: Language, branch: Branch, one: Planned) -> str:
-    parts = [spoken.day(one.start.date()), spoken.span(one.start, one.end, one.all_day)]
+    parts = [spoken.capital(spoken.day(one.start.date())), spoken.span(one.start, one.end, one.all_day)]
     parts += [] if one.all_day or one.timezone == branch.timezone else [spoken.zone(one.timezone)]
     return " · ".join((", ".join(parts), one.title, one.branch_name))

@@ -1,24 +1,21 @@
-"""Events: lists, one event, a month; and the same as feeds."""
-
-import calendar
-import re
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+"""Events: lists, and one event; and the same as feeds."""
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..branches import queries as branches
-from ..calendars import content, derived, json_ld, queries
+from ..calendars import content, derived, queries
+from ..calendars.add_links import add_links
 from ..calendars.models import Topic
 from ..calendars.queries import Listed, Selection
 from ..errors import Unreadable, say
-from . import freshness, pictures
+from . import freshness, linked_data, list_words, pictures
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
 from .forms import Form, known_day, number_at, page_number, query
+from .list_words import FILTERS as FILTERS
 from .reading import other_links
 from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
@@ -29,8 +26,6 @@ from .templating import render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
 
 DATES_SHOWN = 10
-MONTH_EVENTS = 2000
-MOST_OF_A_DAY = 5
 
 
 def listing(request: Request, session: Session) -> Response:
@@ -68,7 +63,7 @@ def _list_page(
     topic: Topic | None = None,
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
-    spoken = language_of(request)
+    spoken, typed = language_of(request), list_words.typed_filters(form)
     feeds = alternates_of_events(request, selection)
     if topic:
         feeds = alternates(request, f"/topics/{topic.slug}", {}, topic.name, ("ics", "atom", "json"))
@@ -90,25 +85,28 @@ def _list_page(
             *language_options(spoken, queries.languages_in_use(session)),
         ],
         unit=unit_of(request),
-        chips=_chips(request, session, form, selection),
+        chips=[
+            *list_words.place_chips(request, form, finding, selection),
+            *chips(request, session, form, selection),
+        ],
+        heading=list_words.heading(session, selection),
+        length=list_words.length(request, session, selection, rows, page, more),
+        days_to_choose=list_words.days_to_choose(request, form),
+        wider=list_words.wider(request, form, selection),
         previous=page_link(request, form, FILTERS, page - 1) if page > 1 else None,
         following=page_link(request, form, FILTERS, page + 1) if more else None,
-        month_href=link(
-            spoken.code, f"/calendar/{now().year}/{now().month}", {k: form.all(k) for k in FILTERS}
-        ),
+        month_href=link(spoken.code, f"/calendar/{now().year}/{now().month}", typed),
+        mail_href=f"{link(spoken.code, '/subscribe', {'topic': topic.slug} if topic else typed)}#mail",
         subscribe=subscribe_links(request, feed_path, {} if topic else canonical_query(request, selection)),
         feeds=[] if finding.problem else feeds,
+        data=linked_data.of_events(request, (topic.name, f"/topics/{topic.slug}") if topic else None),
     )
 
 
-FILTERS = (
-    *("near", "country", "within", "branch", "topic", "from", "to"),
-    *("online", "language", "access", "q"),
-)
-
-
-def _chips(request: Request, session: Session, form: Form, selection: Selection) -> list[tuple[str, str]]:
-    """Each filter in use, and the address without it."""
+def chips(
+    request: Request, session: Session, form: Form, selection: Selection, path: str = "/events"
+) -> list[tuple[str, str]]:
+    """Each filter in use, and the address of the page at `path` without it."""
     spoken = language_of(request)
     used = [("topic", slug, queries.topic_at(session, slug).name) for slug in selection.topics]
     used += [("branch", slug, branches.here(session, slug).name) for slug in selection.branches]
@@ -125,88 +123,34 @@ def _chips(request: Request, session: Session, form: Form, selection: Selection)
         used.append(("language", form["language"], language_name(spoken, selection.language)))
     if selection.text:
         used.append(("q", form["q"], spoken.say(say("“%(text)s”", text=selection.text))))
-    return [(label, _without(request, form, name, value)) for name, value, label in used]
+    return [(label, _without(request, path, form, name, value)) for name, value, label in used]
 
 
-def _without(request: Request, form: Form, name: str, value: str) -> str:
+def _without(request: Request, path: str, form: Form, name: str, value: str) -> str:
     kept = {
         key: [typed for typed in form.all(key) if (key, typed.strip()) != (name, value.strip())]
         for key in FILTERS
     }
-    return link(language_of(request).code, "/events", kept)
-
-
-def month(request: Request, session: Session) -> Response:
-    year, number = _month(request)
-    form = query(request)
-    selection, finding = select_kindly(request, session, form)
-    weeks = calendar.Calendar(language_of(request).locale.first_week_day).monthdatescalendar(year, number)
-    first, last = weeks[0][0], weeks[-1][-1]
-    rows: list[Listed] = []
-    if finding.problem is None:
-        rows, _ = queries.upcoming(
-            session,
-            replace(selection, first=first, last=last),
-            datetime.combine(first, datetime.min.time(), now().tzinfo) - timedelta(days=2),
-            size=MONTH_EVENTS,
-        )
-    filters = {name: list(form.all(name)) for name in FILTERS if name not in ("from", "to")}
-    return render(
-        request,
-        "calendars/month.html",
-        status_code=finding.status,
-        form=form,
-        finding=finding,
-        sentence=finding.sentence,
-        month=date(year, number, 1),
-        weeks=weeks,
-        weekdays=[language_of(request).weekday(day.weekday()) for day in weeks[0]],
-        days={day.day: day.events for day in by_day(request, rows, selection.near)},
-        most=MOST_OF_A_DAY,
-        day_hrefs={
-            day: link(language_of(request).code, "/events", {**filters, "from": day, "to": day})
-            for week in weeks
-            for day in week
-        },
-        today=now().date(),
-        feeds=[]
-        if finding.problem
-        else alternates_of_events(request, replace(selection, first=None, last=None)),
-        previous=_month_link(request, date(year, number, 1) - timedelta(days=1), filters),
-        following=_month_link(request, date(year, number, 28) + timedelta(days=4), filters),
-    )
-
-
-def _month(request: Request) -> tuple[int, int]:
-    year, number = request.path_params["year"], request.path_params["month"]
-    known = all(re.fullmatch(r"\d{1,4}", text, re.ASCII) for text in (year, number))
-    if not (known and 1970 <= int(year) <= 2199 and 1 <= int(number) <= 12):
-        raise Unreadable(
-            say("There is no month %(month)s of the year %(year)s here.", month=number[:6], year=year[:6])
-        )
-    return int(year), int(number)
-
-
-def _month_link(request: Request, day: date, filters: dict[str, list[str]]) -> str:
-    return link(language_of(request).code, f"/calendar/{day.year}/{day.month}", filters)
+    return link(language_of(request).code, path, kept)
 
 
 def event(request: Request, session: Session) -> Response:
     found = queries.public_event(session, number_at(request))
     told = derived.tell(session, found)
     dates = queries.dates_of(session, found.id or 0, now(), DATES_SHOWN)
-    chosen = _chosen_date(session, found.id or 0, query(request)["date"], dates)
+    chosen = chosen_date(session, found.id or 0, query(request)["date"], dates)
     spoken = language_of(request)
-    said = content.said_on(told, chosen.original_start) if chosen else content.said(told)
-    publishing = state_of(request).publishing
-    here = publishing.page_of(found, spoken, said.planned_day if chosen else None)
+    said = (
+        content.said_on(told, chosen.original_start, spoken) if chosen else content.said(told, spoken=spoken)
+    )
+    here = state_of(request).publishing.page_of(found, spoken, said.planned_day if chosen else None)
     return render(
         request,
         "calendars/event.html",
         event=found,
         said=said,
         shown=event_row(request, chosen) if chosen else None,
-        data=json_ld.script(said, here, publishing, spoken),
+        data=linked_data.event(request, said, here),
         access=access_in_words(spoken, [word for word in found.access.split(",") if word]),
         day=said.planned_day if query(request)["date"] else None,
         hosts=[
@@ -222,12 +166,13 @@ def event(request: Request, session: Session) -> Response:
         can_be_followed=can_be_followed(found),
         span=spoken.span(found.start, found.end, found.all_day),
         first_day=spoken.day(found.start.date()),
+        add=add_links(said, here, spoken, whole=not query(request)["date"]),
         subscribe=subscribe_links(request, f"/events/{found.id}.ics", {}),
-        feeds=alternates(request, f"/events/{found.id}", {}, found.title, ("ics",)),
+        feeds=alternates(request, f"/events/{found.id}", {}, said.title, ("ics",)),
     )
 
 
-def _chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]) -> Listed | None:
+def chosen_date(session: Session, event_id: int, text: str, dates: list[Listed]) -> Listed | None:
     """The date that `?date=` names, else the next one. Raises Unreadable or NotFound."""
     if not text:
         return dates[0] if dates else None

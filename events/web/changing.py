@@ -149,7 +149,7 @@ def changeable(request: Request, session: Session, event: Event) -> list[dict[st
         lines.append(
             {
                 "key": original.strftime(KEEP_TEXT),
-                "text": f"{spoken.day(start.date())}, {spoken.span(start, end, event.all_day)}",
+                "text": f"{spoken.capital(spoken.day(start.date()))}, {spoken.span(start, end, event.all_day)}",
                 "cancelled": bool(override and override.cancelled),
                 "changed": bool(override and not override.cancelled),
             }

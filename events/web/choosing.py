@@ -10,10 +10,11 @@ from starlette.requests import Request
 from ..branches import queries as branches
 from ..branches.models import Branch
 from ..branches.queries import Moved
-from ..calendars import queries
+from ..calendars import content, queries
 from ..calendars.models import Event, Topic
 from ..calendars.queries import Selection
 from ..errors import BranchlineError, InvalidForm, Message, NotFound, Unreadable, say
+from ..language import Language
 from ..people import joining
 from ..places.geo import Distance, Point
 from ..places.readings import Interpretation, UnknownPlace
@@ -39,9 +40,9 @@ FREQUENCIES: Mapping[str, Message] = {
     Frequency.NEVER: say("Never: only what I tick below"),
 }
 FREQUENT: Mapping[str, Message] = {
-    Frequency.DAILY: say("Every day a mail about what is new, changed or cancelled"),
-    Frequency.WEEKLY: say("Every week a mail about what is new, changed or cancelled"),
-    Frequency.MONTHLY: say("Every month a mail about what is new, changed or cancelled"),
+    Frequency.DAILY: say("Every day an e-mail about what is new, changed or cancelled"),
+    Frequency.WEEKLY: say("Every week an e-mail about what is new, changed or cancelled"),
+    Frequency.MONTHLY: say("Every month an e-mail about what is new, changed or cancelled"),
 }
 
 Value = TypeVar("Value")
@@ -240,22 +241,24 @@ def in_words(request: Request, session: Session, choice: Choice) -> InWords:
     gets = [spoken.say(FREQUENT[choice.frequency])] if choice.frequency in FREQUENT else []
     if choice.urgent:
         gets.append(
-            spoken.say(say("At once, a mail when something within the next two days changes or is cancelled"))
+            spoken.say(
+                say("At once, an e-mail when something within the next two days changes or is cancelled")
+            )
         )
     if choice.newsletter:
         gets.append(spoken.say(say("The newsletter")))
     return InWords(
         gets,
         _about(request, session, choice),
-        [spoken.say(title_of(event)) for event in choices.events_of(session, choice)],
+        [spoken.say(title_of(event, spoken)) for event in choices.events_of(session, choice)],
         choice.wants_events and _nothing_near(session, choice),
     )
 
 
-def title_of(event: Event) -> Message:
+def title_of(event: Event, spoken: Language) -> Message:
     """What was withdrawn is nobody's business any more."""
     if event.is_public:
-        return Message("%(title)s", {"title": event.title})
+        return Message("%(title)s", {"title": content.title(event, None, spoken).text})
     return say("An event that is not there any more")
 
 

@@ -87,6 +87,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         "day": spoken.day,
         "short_day": spoken.short_day,
         "month": spoken.month,
+        "capital": spoken.capital,
         "number": spoken.number,
         "markdown": markdown.html,
         "plain": markdown.plain,

@@ -16,6 +16,7 @@ from ..drafts import FIRST_YEAR
 from ..errors import BranchlineError, InvalidForm, Message, Unreadable, say
 from ..language import SOURCE, Language, language
 from ..places.geo import Point
+from . import translating
 from .forms import Form, checked
 from .typed import clock_of, day_of
 
@@ -65,7 +66,7 @@ def draft_of(
     start = _moment(form, "start", all_day, faults, typing)
     end = _end(form, start, all_day, faults, typing)
     values: dict[str, object] = {name: form[name] for name in PLAIN_FIELDS if form[name].strip()}
-    values.setdefault("language", (owner.language_list or [SOURCE])[0])
+    values["language"] = language_in(form, owner)
     values |= {
         "all_day": all_day,
         "timezone": timezone,
@@ -86,6 +87,11 @@ def draft_of(
         return checked(EventDraft, values)
     except InvalidForm as error:
         raise InvalidForm(_at_fields(error.faults)) from error
+
+
+def language_in(form: Form, owner: Branch) -> str:
+    """Of the event: as chosen, else the first that its branch works in."""
+    return form["language"].strip() or (owner.language_list or [SOURCE])[0]
 
 
 def filled(event: Event, owner: Branch) -> Form:
@@ -112,6 +118,7 @@ def filled(event: Event, owner: Branch) -> Form:
         ("cost", event.cost),
     ]
     items += [("access", word) for word in event.access.split(",") if word]
+    items += translating.items(event.translations)
     return Form(items + _rule_items(rule_of(event)))
 
 
@@ -160,7 +167,16 @@ def _more_faults(values: Mapping[str, object], found: Mapping[str, Message]) -> 
 
 
 def _at_fields(faults: Mapping[str, Message]) -> dict[str, Message]:
-    return {SHOWN_AT.get(name.split(".")[0], name.split(".")[0]): fault for name, fault in faults.items()}
+    return {_field_of(path): fault for path, fault in faults.items()}
+
+
+def _field_of(path: str) -> str:
+    match path.split("."):
+        case ["translations", tag, part]:
+            return translating.field(part, tag)
+        case [name, *_]:
+            return SHOWN_AT.get(name, name)
+    return path
 
 
 def _moment(

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from ..branches import queries as branches
 from ..branches.models import Branch, Status
 from ..branches.queries import Moved
-from ..calendars import feeds, queries
+from ..calendars import content, feeds, queries
 from ..calendars.derived import TOLD_FOR
 from ..calendars.feeds import Heading, Note, Variant
 from ..calendars.kept import Finished
@@ -98,9 +98,9 @@ def topic_feed(request: Request, session: Session) -> Response:
 def event_feed(request: Request, session: Session) -> Response:
     found = queries.followed_event(session, number_at(request), now() - TOLD_FOR)
     path = f"/events/{found.id}.ics"
-    title = (
-        found.title if found.is_public or found.deleted_at else None
-    )  # that of a draft is nobody's business
+    title = None  # that of a draft is nobody's business
+    if found.is_public or found.deleted_at:
+        title = content.title(found, None, language_of(request)).text
     feed = _finished(request, session, Selection(event_id=found.id), path, title)
     return feed_answer(request, feed, CALENDAR)
 

@@ -30,7 +30,7 @@ _DONE = {
     "accepted": say("The request is accepted. The person hears of it by e-mail."),
     "refused": say("The request is declined. The person hears of it by e-mail."),
     "invited": say("The invitation is on its way. Its link works for 7 days."),
-    "there": say("They were there already, and no mail was sent. Their role is what you chose now."),
+    "there": say("They were there already, and no e-mail was sent. Their role is what you chose now."),
     "changed": say("The role has been changed."),
     "removed": say("The person has been removed from the branch."),
     "no-admin": say("The person is no admin of the whole site any more."),
@@ -130,7 +130,7 @@ def _mail_invitation(
     )
     body = say(
         "%(sentence)s\n\nOpen this link and press the button to begin:\n\n%(address)s\n\n"
-        "It works once, within %(days)d days. Later you get another one with this address here:\n%(again)s",
+        "It works once, within %(days)d days. Later you can get another one here, with this e-mail address:\n%(again)s",
         sentence=Message(what.text, {**what.values, "inviter": inviter.name or inviter.email, "name": name}),
         address=links.address_of(request, token),
         days=DAYS,

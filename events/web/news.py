@@ -8,7 +8,6 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..branches import json_ld as schema_org
 from ..branches import queries as branches
 from ..branches.models import Branch
 from ..calendars import lists, pictures, queries
@@ -17,9 +16,10 @@ from ..calendars.models import Picture, Topic
 from ..calendars.timezones import to_wall
 from ..errors import say
 from ..news import feed as feeds
-from ..news import json_ld, notices
+from ..news import notices
 from ..news.models import Notice
 from ..news.notices import Listed, Told, Wish
+from . import linked_data
 from .endpoints import now
 from .environment import link
 from .feeds import feed_answer
@@ -94,6 +94,7 @@ def listing(request: Request, session: Session) -> Response:
         previous=page_link(request, form, FILTERS, page - 1) if page > 1 else None,
         following=page_link(request, form, FILTERS, page + 1) if more else None,
         feeds=news_feeds(request, _query(form)),
+        data=linked_data.standing(request, (language_of(request).gettext("News"), "/news")),
     )
 
 
@@ -165,9 +166,7 @@ def _row(request: Request, row: Listed) -> NewsRow:
 def page(request: Request, session: Session) -> Response:
     told = notices.public(session, request.path_params["slug"], now())
     notice, branch, topic = told
-    publishing, spoken = state_of(request).publishing, language_of(request)
     picture = _pictures(session, [told]).get(notice.picture_id or "")
-    article = json_ld.article(told, picture, _address(request, notice), publishing, spoken)
     day = to_wall(notice.begins_at or notice.modified_at, notice.timezone).date()
     return render(
         request,
@@ -177,7 +176,7 @@ def page(request: Request, session: Session) -> Response:
         topic=topic,
         day=day,
         picture=shown(picture),
-        data=schema_org.script(article),
+        data=linked_data.article(request, told, picture, f"/news/{notice.slug}"),
     )
 
 

@@ -238,7 +238,7 @@ def opening_note(
     if zone is None or branch.status not in FOUND:
         return None
     here, hours = now.astimezone(zone), hours_of(branch)
-    event = _today(next_event, here)
+    event = _today(next_event, here, spoken)
     opening = hours.at(now) if hours else None
     if hours is None or opening is None or (opening.state is State.UNKNOWN and not opening.comment):
         return OpeningNote(_capital(_event_alone(spoken, here, event)), None) if event else None
@@ -322,18 +322,19 @@ def _with_comment(spoken: Language, text: str, opening: Opening) -> str:
 # ---------------------------------------------------------------- events
 
 
-def _today(listed: Listed | None, here: datetime) -> _Today | None:
+def _today(listed: Listed | None, here: datetime, spoken: Language) -> _Today | None:
     """An all-day event has days and no zone; any other has its moments, whatever zone it was announced in."""
     if listed is None or listed.cancelled:
         return None
+    title = listed.titled(spoken.code).text
     what = say("online meeting") if listed.attendance == Attendance.ONLINE else say("meeting")
     if listed.all_day:
         first, last = listed.start.date(), max(listed.start.date(), listed.end.date() - DAY)
         on = first <= here.date() <= last
-        return _Today(listed.title, what, here.astimezone(UTC), here.astimezone(UTC), True) if on else None
+        return _Today(title, what, here.astimezone(UTC), here.astimezone(UTC), True) if on else None
     start, end = to_utc(listed.start, listed.timezone), to_utc(listed.end, listed.timezone)
     on = end > here.astimezone(UTC) and start.astimezone(here.tzinfo).date() <= here.date()
-    return _Today(listed.title, what, start, end, False) if on else None
+    return _Today(title, what, start, end, False) if on else None
 
 
 def _event(spoken: Language, here: datetime, event: _Today) -> str:

@@ -16,7 +16,7 @@ from ..desk.overview import Kind
 from ..errors import NotFound, say
 from ..messages import inbox
 from ..people import joining, permissions
-from . import freshness, queue
+from . import freshness, queue, translating
 from .endpoints import now, person_of
 from .forms import Form, page_number, query
 from .responses import page_link
@@ -127,6 +127,7 @@ def _line(
         "href": f"/organize/events/{event.id}" if decides or not event.is_public else f"/events/{event.id}",
         "title": event.title,
         "state": event.state,
+        "gaps": translating.gaps(request, event, owner, now()),
         "branch": owner.name,
         "when": when,
         "repeats": rule_in_words(spoken, rule) if rule else "",

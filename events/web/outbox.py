@@ -35,15 +35,15 @@ KINDS: Mapping[str, Message] = {
     "answer": say("Answer to a request"),
     "confirmation": say("Confirmation of a subscription"),
     "urgent": say("Urgent news of an event"),
-    "digest": say("Regular mail with events"),
+    "digest": say("Regular e-mail with events"),
     "newsletter": say("Newsletter"),
 }
-_TITLES = {Kind.WAITING: say("Mails that wait"), Kind.FAILED: say("Mails that failed")}
+_TITLES = {Kind.WAITING: say("E-mails that wait"), Kind.FAILED: say("E-mails that failed")}
 _DONE = {
-    "retried": say("The mail is tried again at once."),
-    "sent": say("This mail is on its way, or has been sent by now."),
+    "retried": say("The e-mail is tried again at once."),
+    "sent": say("This e-mail is on its way, or has been sent by now."),
     "all": say("What failed in the last 48 hours is tried again at once."),
-    "removed": say("The mail has been removed. It is not sent."),
+    "removed": say("The e-mail has been removed. It is not sent."),
     "forgotten": say("Mail to this address is tried again from now on."),
 }
 
@@ -90,7 +90,7 @@ def _facts(request: Request, standing: overview.Standing) -> list[tuple[str, str
         (spoken.say(say("Waiting")), waiting),
         (spoken.say(say("Failed in 30 days")), spoken.number(standing.failed)),
         (spoken.say(say("Last one sent")), last),
-        (spoken.say(say("Mails go")), where),
+        (spoken.say(say("E-mails go")), where),
     ]
 
 

@@ -2,14 +2,14 @@
 
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ..branches import queries as branches
 from ..calendars.queries import EVERYTHING, upcoming
 from ..errors import NotFound
 from ..messages import outbox
 from ..migrations import is_newest
-from . import news
+from . import linked_data, news
 from .endpoints import now
 from .rows import by_day
 from .state import language_of, state_of
@@ -34,6 +34,7 @@ def home(request: Request, session: Session) -> Response:
         text=_operator_text(request, "home"),
         subscribe=subscribe_links(request, "/events.ics", {}),
         feeds=alternates_of_events(request, EVERYTHING),
+        data=linked_data.home(request),
     )
 
 
@@ -85,13 +86,3 @@ def readyz(request: Request, session: Session) -> Response:
     number, oldest = outbox.waiting(session)
     lag = int((now() - oldest).total_seconds()) if oldest else 0
     return JSONResponse({"status": "ready", "mails_waiting": number, "oldest_mail_s": lag})
-
-
-async def robots(request: Request) -> Response:
-    rules = ("User-agent: *", "Disallow: /organize", "Disallow: /account", "Disallow: /sign-in")
-    sitemap = f"Sitemap: {state_of(request).settings.public_url}/sitemap.xml"
-    return PlainTextResponse("\n".join((*rules, "", sitemap, "")))
-
-
-async def change_password_address(request: Request) -> Response:
-    return RedirectResponse("/account#password", 302)

@@ -23,7 +23,7 @@ from .state import SESSION_COOKIE, language_of, state_of
 from .templating import render
 
 WRONG = say(
-    "This e-mail address and password do not go together. You can also sign in by a link in your mail."
+    "This e-mail address and password do not go together. You can also sign in by a link that we e-mail you."
 )
 
 

@@ -19,9 +19,9 @@ from ..desk import proposals
 from ..errors import InvalidForm, Message, NotFound, say
 from ..people import history, permissions
 from ..people.models import Person
-from . import changing, freshness, hosting, previewing, venues
+from . import changing, freshness, hosting, previewing, translating, venues
 from .endpoints import now, person_of
-from .event_form import Typing, draft_of, filled, repeat_choice, untouched
+from .event_form import Typing, draft_of, filled, language_in, repeat_choice, untouched
 from .forms import EMPTY, NO_FAULTS, Form, form_key, query, sent_key
 from .mine import event_to_change
 from .previewing import Written
@@ -195,7 +195,16 @@ def read(
         state = state or _wanted(request, session, form, event, owner)
     except InvalidForm as error:
         faults = error.faults | faults
-    known = {"state": state or State.DRAFT, "reason": event.cancelled_reason if event else ""}
+    tags = state_of(request).settings.locales
+    try:
+        translating.check_not_own(form, tags, language_in(form, owner))
+    except InvalidForm as error:
+        faults |= error.faults
+    known = {
+        "state": state or State.DRAFT,
+        "reason": event.cancelled_reason if event else "",
+        "translations": translating.typed(form, tags, stored),
+    }
     kept = untouched(form, stored, was) if stored else {}
     typing = Typing(language_of(request), now().date())
     try:
@@ -271,6 +280,7 @@ def form_page(
     mine = permissions.branches(session, person, MOST_TO_CHOOSE_FROM + 1)
     owner = _chosen(session, person, form, mine)
     event = sheet.event
+    translations = translating.sheets(request, form, language_in(form, owner), faults)
     return render(
         request,
         "organize/event.html",
@@ -292,6 +302,9 @@ def form_page(
         chosen_topics=form.all("topics"),
         access_options=access_options(spoken),
         language_options=language_options(spoken, [form["language"], *state_of(request).settings.locales]),
+        translations=translations,
+        translation_labels=translating.labels(translations),
+        gaps=translating.gaps(request, event, owner, now()) if event else [],
         weekdays=[(code, spoken.weekday(number)) for number, code in enumerate(DAYS)],
         dates=changing.changeable(request, session, event) if event else [],
         origin=_origin(request, session, event) if event else None,
@@ -314,7 +327,7 @@ _DONE = {
     "saved": say("Saved. Calendars that follow it show the change when they next look."),
     "published": say("Saved. It is published, and calendars show it when they next look."),
     "draft": say("Kept as a draft: only you and your fellow organizers see it."),
-    "submitted": say("Saved. It waits for the approval of another organizer, who is told by mail."),
+    "submitted": say("Saved. It waits for the approval of another organizer, who is told by e-mail."),
 }
 
 

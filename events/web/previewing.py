@@ -7,14 +7,16 @@ from datetime import datetime
 from starlette.requests import Request
 
 from ..branches.models import Branch
-from ..calendars import content, store
+from ..calendars import content, store, vevents
 from ..calendars.drafts import EventDraft
 from ..calendars.recurrence import next_dates
 from ..errors import say
 from ..language import Language
+from . import translating
 from .endpoints import now
 from .map import Map
 from .state import language_of, state_of
+from .translating import Seen
 from .venues import Found, in_words, map_of
 from .words import access_in_words, rule_in_words
 
@@ -45,13 +47,14 @@ class Preview:
     summary: str  # of the calendar's entry, as are the next two
     location: str
     description: str
+    others: Sequence[Seen]  # what is said in other languages
 
 
 def preview(request: Request, written: Written) -> Preview:
     draft, spoken = written.draft, language_of(request)
-    told = store.sketch(draft, written.hosts, now())
+    told = store.sketch(draft.model_copy(update={"translations": {}}), written.hosts, now())
     shown = content.said(told)
-    [entry] = content.entries(told, state_of(request).publishing, spoken)
+    [entry] = vevents.entries(told, state_of(request).publishing, spoken)
     return Preview(
         title=shown.title,
         rule=rule(spoken, draft),
@@ -66,6 +69,7 @@ def preview(request: Request, written: Written) -> Preview:
         summary=entry.summary,
         location=entry.location,
         description=entry.description,
+        others=translating.previews(request, draft, written.hosts, now()),
     )
 
 
@@ -77,7 +81,9 @@ def rule(spoken: Language, draft: EventDraft) -> str:
 def dates(spoken: Language, draft: EventDraft) -> list[str]:
     """The next ones."""
     return [
-        f"{spoken.day(start.date())}, {spoken.span(start, start + draft.duration, draft.all_day)}"
+        spoken.capital(
+            f"{spoken.day(start.date())}, {spoken.span(start, start + draft.duration, draft.all_day)}"
+        )
         for start in _starts(draft)
     ]
 

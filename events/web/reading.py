@@ -22,7 +22,7 @@ KINDS: Mapping[str, Message] = {
     "region": say("the region %(label)s"),
     "country": say("the country %(label)s"),
     "branch": say("the name of a branch: %(label)s"),
-    "plus_code": say("the plus code %(label)s"),
+    "plus_code": say("the Plus Code %(label)s"),
     "coordinates": say("a point on the map: %(label)s"),
 }
 

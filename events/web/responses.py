@@ -84,7 +84,7 @@ def answer_to(request: Request, error: BranchlineError) -> Response:
     """The error as a page, as a line of text for feeds, or as a problem for programs (RFC 9457)."""
     sentence = language_of(request).say(error.message)
     path: str = request.scope["path"]
-    if path.endswith(".json") or path.startswith("/api/"):
+    if path.endswith(".json") or path.startswith("/api/") or path == "/oembed":
         body = {"type": "about:blank", "title": HTTPStatus(error.status).phrase, "status": error.status}
         body["detail"] = sentence
         if isinstance(error, InvalidForm):
@@ -95,7 +95,7 @@ def answer_to(request: Request, error: BranchlineError) -> Response:
     else:
         response = render(
             request,
-            "errors/error.html",
+            "embed/error.html" if path.startswith("/embed/") else "errors/error.html",
             status_code=error.status,
             status=error.status,
             title=language_of(request).say(TITLES.get(error.status, TITLES[422])),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import groupby
 
 from starlette.requests import Request
@@ -11,7 +11,7 @@ from ..branches.models import Branch, LocationType, Status
 from ..calendars.models import Attendance, State
 from ..calendars.queries import Listed
 from ..calendars.recurrence import parse_rule
-from ..calendars.timezones import to_wall
+from ..calendars.timezones import to_wall, zone
 from ..desk.freshness import faded
 from ..errors import Message, say
 from ..language import Language
@@ -30,8 +30,10 @@ class EventRow:
     start: datetime
     end: datetime
     all_day: bool
+    written: str  # the start as RFC 3339 has it, with its offset: 2026-12-08T19:00:00+01:00; all day: the day
     timezone_label: str
     when: str
+    moment: str  # the same with each day in full, for where no heading says it
     day: date
     day_label: str
     branch_name: str
@@ -75,6 +77,7 @@ class Day:
 
 def event_row(request: Request, listed: Listed, near: Point | None = None) -> EventRow:
     spoken = language_of(request)
+    title = listed.titled(spoken.code)
     away = geodesic(near, listed.point) if near and listed.point else None
     href = link(
         spoken.code,
@@ -82,13 +85,15 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         {"date": listed.original_start.date() if listed.rrule else None},
     )
     return EventRow(
-        title=listed.title,
+        title=title.text,
         href=href,
         start=listed.start,
         end=listed.end,
         all_day=listed.all_day,
+        written=_written(listed),
         timezone_label="" if listed.all_day else spoken.zone(listed.timezone),
         when=spoken.span(listed.start, listed.end, listed.all_day),
+        moment=_moment(spoken, listed),
         day=listed.start.date(),
         day_label=spoken.day(listed.start.date()),
         branch_name=listed.branch_name,
@@ -102,9 +107,25 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         moved=spoken.say(listed.moved) if listed.moved else None,
         repeats=repeats(spoken, listed),
         distance=distance_text(request, away) if away else None,
-        language=listed.language,
+        language=title.language,
         unconfirmed=_unconfirmed(spoken, listed),
     )
+
+
+def _moment(spoken: Language, listed: Listed) -> str:
+    when = spoken.span(listed.start, listed.end, listed.all_day)
+    if spoken.short_day(listed.start.date()) not in when:
+        return f"{spoken.day(listed.start.date())}, {when}"
+    if listed.all_day:
+        return f"{spoken.day(listed.start.date())} – {spoken.day(listed.end.date() - timedelta(days=1))}"
+    first, last = (f"{spoken.day(at.date())}, {spoken.time(at.time())}" for at in (listed.start, listed.end))
+    return f"{first} – {last}"
+
+
+def _written(listed: Listed) -> str:
+    if listed.all_day:
+        return listed.start.date().isoformat()
+    return listed.start.replace(tzinfo=zone(listed.timezone), fold=0).isoformat()
 
 
 def _unconfirmed(spoken: Language, listed: Listed) -> str:

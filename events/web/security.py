@@ -21,9 +21,17 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 FOR_ANY_HOST = {"/healthz", "/readyz"}
 UNSUBSCRIBING = re.compile(r"/subscriptions/[^/]+/unsubscription")
 API = "/api/"
+FRAMED = {"/embed/events", "/embed/branches"}  # what any site may show in a page of its own
+FOR_OTHER_SITES = {
+    *FRAMED,
+    "/embed/colours.css",
+    "/embed.js",
+    "/oembed",
+}  # and what belongs to it: nobody's page
+NOT_FRAMED = "frame-ancestors 'none'"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    f"connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; {NOT_FRAMED}"
 )
 SECURITY_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": CSP,
@@ -54,7 +62,8 @@ class Language:
         if scope["type"] == "http":
             code, _, rest = scope["path"].removeprefix("/").partition("/")
             if code in self.codes:
-                scope = {**scope, "path": f"/{rest}", "branchline.language": code}
+                # In the scope itself: the page of an unexpected error is made outside of all this.
+                scope["path"], scope["branchline.language"] = f"/{rest}", code
         await self.app(scope, receive, send)
 
 
@@ -68,12 +77,15 @@ class Guard:
         self.headers = dict(SECURITY_HEADERS)
         if settings.secure:
             self.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        self.framed = self.headers | {"Content-Security-Policy": CSP.replace(NOT_FRAMED, "frame-ancestors *")}
+        del self.framed["X-Frame-Options"]  # which cannot say that anybody may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        guarded = self._with_headers(send)
+        scope = _without_cookies(scope) if scope["path"] in FOR_OTHER_SITES else scope
+        guarded = self._with_headers(send, self.framed if scope["path"] in FRAMED else self.headers)
         try:
             self._check(scope)
             await self.app(scope, _limited(receive, scope), guarded)
@@ -86,7 +98,7 @@ class Guard:
             raise NotFound
         if sum(len(name) + len(value) for name, value in scope["headers"]) > LARGEST_HEADER:
             raise HeadersTooLarge(
-                say("The request's headers are too large. Clearing this site's cookies may help.")
+                say("The request’s headers are too large. Clearing this site’s cookies may help.")
             )
         if scope["path"] not in FOR_ANY_HOST and not self._known(headers.get("host", "")):
             raise UnknownHost(say("This site does not answer to that host name."))
@@ -119,15 +131,20 @@ class Guard:
             return origin == self.origin
         return bool(origin) and urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
-    def _with_headers(self, send: Send) -> Send:
+    def _with_headers(self, send: Send, added: Mapping[str, str]) -> Send:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
+                for name, value in added.items():
                     headers.setdefault(name, value)
             await send(message)
 
         return guarded
+
+
+def _without_cookies(scope: Scope) -> Scope:
+    """Nobody is known where the answer is for everybody, may be kept by caches and shown around by any site."""
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"cookie"]}
 
 
 def _is_one_click(scope: Scope) -> bool:

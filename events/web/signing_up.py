@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import limits
-from ..calendars import queries
+from ..calendars import content, queries
 from ..calendars.models import Event, State
 from ..calendars.queries import EVERYTHING, Selection
 from ..errors import BranchlineError, Conflict, InvalidForm, Message, Unreadable, say
@@ -89,9 +89,9 @@ def sent(request: Request, session: Session) -> Response:
 def follow_page(
     request: Request, session: Session, form: Form = EMPTY, faults: Mapping[str, Message] = NO_FAULTS
 ) -> Response:
-    return render(
-        request, "subscriptions/follow.html", event=_to_follow(request, session), form=form, faults=faults
-    )
+    event = _to_follow(request, session)
+    called = content.title(event, None, language_of(request)).text
+    return render(request, "subscriptions/follow.html", event=event, called=called, form=form, faults=faults)
 
 
 def follow(request: Request, session: Session, form: Form) -> Response:
@@ -127,7 +127,7 @@ def _mail_link(request: Request, session: Session, email: str, token: str) -> No
     """Nothing that was typed stands in it: anybody can send it to anybody."""
     spoken, name = language_of(request), state_of(request).settings.name
     body = say(
-        "Somebody, we hope it was you, has asked for mails from %(name)s to this address.\n\n"
+        "Somebody, we hope it was you, has asked for e-mails from %(name)s to this address.\n\n"
         "Open this link to see what was asked for, and press the button if you want it:\n\n%(address)s\n\n"
         "The link works for %(days)d days. If it was not you, do nothing: nothing that you get changes.",
         name=name,
@@ -138,7 +138,7 @@ def _mail_link(request: Request, session: Session, email: str, token: str) -> No
         session,
         now(),
         recipient=email,
-        subject=spoken.say(say("Do you want mails from %(name)s?", name=name)),
+        subject=spoken.say(say("Do you want e-mails from %(name)s?", name=name)),
         body=spoken.say(body),
         kind="confirmation",
         locale=spoken.code,

@@ -26,7 +26,7 @@ AROUND_A_PATH = 150  # bytes of mark-up and of the longest path
 AT_ONCE = 500  # pages that are written together
 PAGES = (
     *("/", "/branches", "/events", "/news", "/subscribe", "/interests", "/suggest"),
-    *("/about", "/privacy", "/credits"),
+    *("/embed", "/about", "/privacy", "/credits"),
 )
 NAMESPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 XHTML = "http://www.w3.org/1999/xhtml"
@@ -94,9 +94,9 @@ def _part(sections: Sequence[Section], skip: int, most: int) -> Iterator[Entry]:
 
 
 def pages_of_a_file(base: str, codes: Sequence[str]) -> int:
-    """Each page is a URL in each language, and each of these names all the others."""
+    """Each page is a URL in each language, and each of these names all the others and the default."""
     number, line = len(codes), len(base) + AROUND_A_PATH
-    return min(MOST_URLS // number, MOST_BYTES // (number * (number + 2) * line))
+    return min(MOST_URLS // number, MOST_BYTES // (number * (number + 3) * line))
 
 
 # ---------------------------------------------------------------- as XML
@@ -118,10 +118,15 @@ async def _urlset(base: str, codes: Sequence[str], entries: Sequence[Entry]) -> 
 
 
 def urls(base: str, codes: Sequence[str], entry: Entry) -> str:
-    """One for each language, each with all of them: otherwise search engines take neither as the other's."""
+    """One for each language, each with all of them: otherwise search engines take neither as the other's.
+
+    `x-default` is for who speaks none of them, as in the head of each page.
+    """
     hrefs = {code: escape(base + prefixed(code, entry.path)) for code in codes}
-    links = [f'<xhtml:link rel="alternate" hreflang="{code}" href="{at}"/>' for code, at in hrefs.items()]
-    others = "".join(links) if len(links) > 1 else ""
+    named = {**hrefs, "x-default": hrefs[codes[0]]} if len(codes) > 1 else {}
+    others = "".join(
+        f'<xhtml:link rel="alternate" hreflang="{code}" href="{at}"/>' for code, at in named.items()
+    )
     changed = f"{entry.changed_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if entry.changed_at else ""
     lastmod = f"<lastmod>{changed}</lastmod>" if changed else ""
     return "".join(f"<url><loc>{href}</loc>{lastmod}{others}</url>\n" for href in hrefs.values())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
@@ -11,6 +11,7 @@ from ..calendars.queries import Selection
 from .environment import link
 from .finding import snapped
 from .rows import unit_of
+from .sharing import LONGEST_PATH
 from .state import language_of, state_of
 
 # Name and media type by extension.
@@ -21,26 +22,45 @@ FORMS = {"ics": ("iCalendar", "text/calendar")} | {
 
 @dataclass(frozen=True, slots=True)
 class SubscribeLinks:
-    """One feed, as each app wants to be given it."""
+    """One feed, as each app wants to be given it.
+
+    `outlook` is for personal accounts, `work` for those of a firm or a school. `page`: a path of this site that
+    offers the same on another device, for a QR code; empty when it is too long for one.
+    """
 
     https: str
     webcal: str
     google: str
     outlook: str
+    work: str
+    page: str
 
 
 def subscribe_links(request: Request, path: str, wanted: Mapping[str, object]) -> SubscribeLinks:
-    base = state_of(request).settings.public_url
-    address = base + link(language_of(request).code, path, wanted)
-    webcal = "webcal:" + address.partition(":")[2]
-    for_google = base + link(language_of(request).code, path, {**wanted, "client": "google"})
-    google = "webcal:" + for_google.partition(":")[2]
+    state, code = state_of(request), language_of(request).code
+    base = state.settings.public_url
+    address = base + link(code, path, wanted)
+    for_google = _webcal(base + link(code, path, {**wanted, "client": "google"}))
+    for_outlook = urlencode({"url": address, "name": state.settings.name}, quote_via=quote, safe="")
     return SubscribeLinks(
         https=address,
-        webcal=webcal,
-        google=f"https://calendar.google.com/calendar/r?cid={quote(google, safe='')}",
-        outlook=f"https://outlook.live.com/calendar/0/addfromweb?url={quote(address, safe='')}",
+        webcal=_webcal(address),
+        google=f"https://calendar.google.com/calendar/r?cid={quote(for_google, safe='')}",
+        outlook=f"https://outlook.live.com/calendar/0/addfromweb?{for_outlook}",
+        work=f"https://outlook.office.com/calendar/0/addfromweb?{for_outlook}",
+        page=_page(code, path, wanted),
     )
+
+
+def _webcal(address: str) -> str:
+    return "webcal:" + address.partition(":")[2]
+
+
+def _page(code: str, path: str, wanted: Mapping[str, object]) -> str:
+    """A page and no webcal: address: telephones with Android do not know those, and people see what they scan."""
+    offered = "/subscribe" if path == "/events.ics" else path.removesuffix(".ics")
+    page = link(code, offered, wanted)
+    return page if len(page) <= LONGEST_PATH else ""
 
 
 @dataclass(frozen=True, slots=True)

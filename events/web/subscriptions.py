@@ -149,7 +149,9 @@ def _to_change(request: Request, session: Session, found: Subscription, form: Fo
         offered = choosing.offers(request, session, branches, topics=topics)
     return {
         "form": form,
-        "followed": [(event.id, choosing.title_of(event)) for event in choices.events_of(session, held)],
+        "followed": [
+            (event.id, choosing.title_of(event, spoken)) for event in choices.events_of(session, held)
+        ],
         "next": to_wall(found.run_at, found.timezone).date() if found.run_at else None,
         "languages": language_options(spoken, state_of(request).settings.locales),
         **offered,

@@ -259,7 +259,7 @@ def _publish(request: Request, session: Session, form: Form, one_time: OneTimeLi
     proposal, event = _suggestion(session, one_time)
     person = session.get_one(Person, one_time.person_id)
     if not proposals.is_trusted_address(session, event.branch_id, person.email):
-        raise Conflict(say("An organizer looks at it first. You hear of it by mail."))
+        raise Conflict(say("An organizer looks at it first. You hear of it by e-mail."))
     proposals.accept(session, proposal, event, person, state_of(request).publishing, now())
     return see_other(request, f"/events/{event.id}")
 

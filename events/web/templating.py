@@ -1,34 +1,120 @@
 """Pages from templates, with what every page needs."""
 
+import re
+from collections.abc import Iterator
+
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import Match, Route
 
-from .environment import prefixed
+from . import icons
+from .environment import link, prefixed
 from .state import language_of, state_of
+
+# What makes a page another page, and not only the same one as somebody came to it.
+LIST = (
+    "near",
+    "country",
+    "within",
+    "branch",
+    "topic",
+    "from",
+    "to",
+    "online",
+    "language",
+    "access",
+    "q",
+    "open",
+)
+PASSED_ON = (*LIST, "date", "page")
+SHOWN = {"GET", "HEAD"}
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: object) -> HTMLResponse:
     """A page in the language of its address, for whoever asks."""
     state = state_of(request)
     spoken = language_of(request)
-    path: str = request.scope["path"]
     person = getattr(request.state, "shown_person", None)
     shared = {
-        "path": path,
-        "canonical": state.settings.public_url + prefixed(spoken.code, path),
+        "path": request.scope["path"],
+        **_addresses(request),
+        "icons": {size: icons.address(state.identity, size) for size in (icons.TOUCH, "192")},
         "query_string": request.url.query,
-        "languages": [
-            {
-                "code": code,
-                "name": other.name,
-                "href": prefixed(code, path) + (f"?{request.url.query}" if request.url.query else ""),
-                "current": code == spoken.code,
-            }
-            for code, other in state.languages.items()
-        ],
         "person": person,
         "notice": None,
     }
     response = HTMLResponse(state.templates.render(spoken.code, name, shared | context), status_code)
     response.headers["Cache-Control"] = "no-store" if person else "no-cache"
     return response
+
+
+# ---------------------------------------------------------------- where the page is
+
+
+def _addresses(request: Request) -> dict[str, object]:
+    """`canonical` for search engines, `passed_on` for those who are told of it: with what was chosen, so that a list,
+    or one date of a series, comes out the same at the other end. `languages`: the same page in each of them.
+    """
+    state, code = state_of(request), language_of(request).code
+    base, path = state.settings.public_url, page_path(request)
+    asked = {name: request.query_params.getlist(name) for name in PASSED_ON}
+    page = {"page": asked["page"][:1]}
+    return {
+        "canonical": base + link(code, path, page),
+        "passed_on": base + link(code, path, asked),
+        "languages": [
+            {
+                "code": each,
+                "name": other.name,
+                "href": prefixed(each, path) + (f"?{request.url.query}" if request.url.query else ""),
+                "address": base + link(each, path, page),
+                "current": each == code,
+            }
+            for each, other in state.languages.items()
+        ],
+    }
+
+
+def page_path(request: Request) -> str:
+    """Where a browser can ask for this page once more, without its language.
+
+    A form is often sent to an address that shows nothing by itself: then it is that of the page with the form, else
+    of the nearest page above.
+    """
+    # Two slashes at the beginning would lead to another host, which is called what comes next.
+    path = "/" + str(request.scope["path"]).lstrip("/\\")
+    if request.method in SHOWN:
+        return path
+    return _page_with_the_form(request) or next(
+        (above for above in _upward(path) if _is_shown(request, above)), "/"
+    )
+
+
+def _page_with_the_form(request: Request) -> str | None:
+    again = getattr(_declaration(request.scope.get("endpoint")), "again", None)
+    if again is None:
+        return None
+    values = request.path_params
+    for route in request.app.routes:
+        if not isinstance(route, Route) or not SHOWN & (route.methods or set()):
+            continue
+        names = re.findall(r"{(\w+)", route.path)
+        if getattr(_declaration(route.endpoint), "view", None) is again and set(names) == set(values):
+            return re.sub(r"{(\w+)[^}]*}", lambda found: str(values[found[1]]), route.path)
+    return None
+
+
+def _declaration(endpoint: object) -> object:
+    """What a route declares (`Read`, `Write`) of the method that answers for it."""
+    return getattr(endpoint, "__self__", None)
+
+
+def _upward(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def _is_shown(request: Request, path: str) -> bool:
+    asked = {"type": "http", "method": "GET", "path": path}
+    return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)

@@ -16,6 +16,7 @@ from ..calendars.memory import GROUPS
 from ..calendars.models import PUBLIC, Event
 from ..calendars.recurrence import parse_rule
 from ..calendars.timezones import to_wall
+from ..calendars.wording import Translations
 from ..desk import proposals
 from ..errors import Conflict, Message, NotFound, say
 from ..language import Language
@@ -212,6 +213,7 @@ _LABELS = {
     "topics": say("Topics"),
     "access": say("Access"),
     "language": say("Language of the event"),
+    "translations": say("In other languages"),
     "hosts": say("Held by"),
     "state": say("Is it on?"),
     "picture": say("Picture"),
@@ -223,7 +225,7 @@ def _in_words(spoken: Language, snapshot: Snapshot, hosts: Mapping[int, str]) ->
     said: Mapping[str, Any] = snapshot["event"]
     start, end = (datetime.fromisoformat(said[name]) for name in ("start", "end"))
     rule = parse_rule(said["rrule"], start, said["timezone"], said["all_day"]) if said["rrule"] else None
-    when = [spoken.day(start.date()), spoken.span(start, end, said["all_day"])]
+    when = [spoken.capital(spoken.day(start.date())), spoken.span(start, end, said["all_day"])]
     when += [] if said["all_day"] else [spoken.zone(said["timezone"])]
     picture, shows = snapshot["picture"]
     attendance, state = ATTENDANCES[said["attendance"]], STATES[said["state"]]
@@ -238,11 +240,20 @@ def _in_words(spoken: Language, snapshot: Snapshot, hosts: Mapping[int, str]) ->
         "topics": ", ".join(said["topics"]),
         "access": access_in_words(spoken, said["access"]) if said["access"] else "",
         "language": language_name(spoken, said["language"]),
+        "translations": _in_languages(spoken, said.get("translations", {})),
         "hosts": "\n".join(hosts.get(number, "?") for number in snapshot["hosts"]),
         "state": "\n".join((spoken.say(state), said["reason"])),
         "picture": shows or (spoken.say(say("One without a description")) if picture else ""),
     }
     return {name: [line for line in text.split("\n") if line.strip()] for name, text in lines.items()}
+
+
+def _in_languages(spoken: Language, translations: Translations) -> str:
+    return "\n".join(
+        f"{spoken.capital(language_name(spoken, tag))}: {text}"
+        for tag, said in translations.items()
+        for text in said.values()
+    )
 
 
 def _place(said: Mapping[str, Any]) -> str:
@@ -264,7 +275,9 @@ def _dates_in_words(spoken: Language, said: Mapping[str, Any]) -> list[str]:
     lines = []
     for original, news in sorted(left_out + changed, key=lambda pair: pair[0]):
         hour = "" if all_day else f", {spoken.time(original.time())}"
-        lines.append(f"{spoken.day(original.date())}{hour}: {' · '.join(map(spoken.say, news))}")
+        lines.append(
+            f"{spoken.capital(spoken.day(original.date()))}{hour}: {' · '.join(map(spoken.say, news))}"
+        )
     return lines
 
 

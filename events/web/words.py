@@ -7,6 +7,7 @@ from ..calendars.rule_words import NTH as NTH
 from ..calendars.rule_words import rule_in_words as rule_in_words
 from ..errors import say
 from ..language import Language
+from ..places.naming import fold
 
 ACCESS_WORDS = {
     "step-free": say("Step-free"),
@@ -32,6 +33,7 @@ EDITED_WORDS = {
     "topics": say("topics"),
     "access": say("access"),
     "state": say("whether it takes place"),
+    "translations": say("what it says in other languages"),
     "dates": say("single dates"),
 }
 
@@ -56,7 +58,8 @@ def branch_access_options(spoken: Language) -> list[tuple[str, str]]:
 def language_options(spoken: Language, tags: Iterable[str]) -> list[tuple[str, str]]:
     """Languages by their names in the reader's language."""
     named = [(tag, language_name(spoken, tag)) for tag in dict.fromkeys(tags) if tag]
-    return [(tag, name) for tag, name in named if name != tag]  # a code that nobody can read is no choice
+    known = [(tag, name) for tag, name in named if name != tag]  # a code that nobody can read is no choice
+    return sorted(known, key=lambda choice: fold(choice[1]))
 
 
 def language_name(spoken: Language, tag: str) -> str:

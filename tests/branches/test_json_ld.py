@@ -1,34 +1,38 @@
 """A branch for search engines: what it is, where it may be said to be, and nothing that hides."""
 
 import json
-from datetime import date, time
+from datetime import date
 from typing import Any
 
 import pytest
 
 from events.branches import json_ld
-from events.branches.json_ld import Page, WeeklyHours, branch_page
+from events.branches.json_ld import Page, branch_page
 from events.branches.models import Branch
 from events.places.geo import Point
 from tests.branches.test_formats import SECRETS, alder
 
 PAGE = "https://clubs.example.org/branches/alder"
 WHOLE = Page("Hazel Clubs", "https://clubs.example.org")
-TRAIL = (Page("Branches", "https://clubs.example.org/branches"),)
-HOURS = (WeeklyHours((0, 1), time(9), time(17, 30)), WeeklyHours((5,), time(20), time(1)))
+HOURS = "Mo,Tu 09:00-17:30; Sa 20:00-01:00"
 
 
-def graph(branch: Branch, **more: Any) -> list[dict[str, Any]]:
+def told(branch: Branch) -> dict[str, Any]:
     """What the script on the page says, read back."""
-    values: dict[str, Any] = {"part_of": WHOLE, "trail": TRAIL} | more
-    found = json.loads(json_ld.script(branch_page(branch, PAGE, **values)))
-    assert found["@context"] == "https://schema.org"
-    nodes: list[dict[str, Any]] = found["@graph"]
-    return nodes
+    found: dict[str, Any] = json.loads(json_ld.script(branch_page(branch, PAGE, WHOLE)))
+    return found
 
 
-def told(branch: Branch, **more: Any) -> dict[str, Any]:
-    return graph(branch, **more)[0]
+def hours(text: str) -> list[tuple[str, str, str]]:
+    """Of a branch that is open so: days by their first letters, from and to."""
+    return [
+        (
+            ",".join(day.removeprefix("https://schema.org/")[:2] for day in each["dayOfWeek"]),
+            each["opens"],
+            each["closes"],
+        )
+        for each in told(alder(opening_hours=text)).get("openingHoursSpecification", [])
+    ]
 
 
 def test_a_branch_that_can_be_visited_is_a_local_business_with_its_address_and_position() -> None:
@@ -66,7 +70,7 @@ def test_a_branch_that_can_be_visited_is_a_local_business_with_its_address_and_p
     ],
 )
 def test_what_cannot_be_visited_is_an_organisation_without_position_or_hours(more: dict[str, Any]) -> None:
-    found = told(alder(**more), hours=HOURS)
+    found = told(alder(opening_hours=HOURS, **more))
     assert found["@type"] == "Organization"
     assert {"geo", "openingHoursSpecification"}.isdisjoint(found)
 
@@ -75,7 +79,7 @@ def test_of_a_confidential_branch_only_the_city_is_told() -> None:
     branch = alder(
         confidential=True, service_area="Around Halsted and Dickens", opening_hours="Mo 09:00-17:00"
     )
-    text = json.dumps(graph(branch, hours=HOURS))
+    text = json.dumps(told(branch))
     assert [secret for secret in (*SECRETS, "Dickens", "09:00") if secret in text] == []
     assert told(branch)["address"] == {
         "@type": "PostalAddress", "addressLocality": "Chicago", "addressRegion": "IL", "addressCountry": "US",
@@ -84,7 +88,7 @@ def test_of_a_confidential_branch_only_the_city_is_told() -> None:
 
 @pytest.mark.parametrize("confidential", [False, True])
 def test_no_email_address_is_told(confidential: bool) -> None:
-    assert "alder@example.org" not in json.dumps(graph(alder(confidential=confidential)))
+    assert "alder@example.org" not in json.dumps(told(alder(confidential=confidential)))
 
 
 @pytest.mark.parametrize("accuracy", ["postal_code", "place"])
@@ -117,7 +121,7 @@ def test_when_it_was_opened_and_closed_is_told() -> None:
 
 
 def test_weekly_hours_are_told_by_weekday() -> None:
-    first, second = told(alder(), hours=HOURS)["openingHoursSpecification"]
+    first, second = told(alder(opening_hours=HOURS))["openingHoursSpecification"]
     assert first == {
         "@type": "OpeningHoursSpecification",
         "dayOfWeek": ["https://schema.org/Monday", "https://schema.org/Tuesday"],
@@ -128,21 +132,52 @@ def test_weekly_hours_are_told_by_weekday() -> None:
     assert "openingHoursSpecification" not in told(alder())
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mo-We 09:00-12:00,14:00-18:00", [("Mo,Tu,We", "09:00", "12:00"), ("Mo,Tu,We", "14:00", "18:00")]),
+        ("Mo-Fr 10:00-18:00; We 14:00-20:00", [("Mo,Tu,Th,Fr", "10:00", "18:00"), ("We", "14:00", "20:00")]),
+        ("Mo-Su 10:00-18:00; Tu off", [("Mo,We,Th,Fr,Sa,Su", "10:00", "18:00")]),
+        ("Sa-Mo 10:00-12:00", [("Mo,Sa,Su", "10:00", "12:00")]),
+        ("24/7", [("Mo,Tu,We,Th,Fr,Sa,Su", "00:00", "23:59")]),
+        ("Sa 18:00-24:00", [("Sa", "18:00", "00:00")]),
+    ],
+)
+def test_later_rules_replace_those_of_the_same_day(text: str, expected: list[tuple[str, str, str]]) -> None:
+    assert hours(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mo-Fr 10:00-18:00; PH off",
+        "Mo-Fr 10:00-18:00; Dec 24-26 off",
+        "Tu[1] 19:00-21:00",
+        'Mo 10:00-12:00; "by appointment"',
+        'We 17:00-19:00 "ring twice"',
+        "week 1-20 Mo 10:00-12:00",
+        "Mo 10:00-18:00; Mo 12:00-13:00 off",
+        "Mo 10:00-12:00; whenever we feel like it",
+        "closed",
+    ],
+)
+def test_hours_that_differ_from_week_to_week_are_not_told_in_part(text: str) -> None:
+    assert hours(text) == []
+
+
 def test_the_breadcrumbs_lead_from_the_outermost_page_to_this_one() -> None:
-    illinois = Page("Illinois", "https://clubs.example.org/branches/illinois")
-    _, crumbs = graph(alder(), part_of=illinois, trail=(*TRAIL, illinois))
+    crumbs: Any = json_ld.breadcrumbs([WHOLE, Page("Alder Club", PAGE)])
     assert crumbs["@type"] == "BreadcrumbList"
-    assert [(each["position"], each["name"], each["item"]) for each in crumbs["itemListElement"]] == [
-        (1, "Branches", TRAIL[0].url),
-        (2, "Illinois", illinois.url),
-        (3, "Alder Club", PAGE),
+    assert [(each["position"], each["name"], each["item"]["@id"]) for each in crumbs["itemListElement"]] == [
+        (1, "Hazel Clubs", WHOLE.url),
+        (2, "Alder Club", PAGE),
     ]
 
 
 def test_nothing_in_it_can_end_the_script() -> None:
     name = "</script><script>alert(1)</script><!-- &amp; \u2028"
     branch = alder(name=name)
-    text = json_ld.script(branch_page(branch, PAGE, WHOLE, TRAIL))
+    text = json_ld.script(branch_page(branch, PAGE, WHOLE))
     assert not set("<>&\u2028\u2029") & set(text)
     assert told(branch)["name"] == name
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from events.branches.models import Branch
-from events.calendars import content, formats, json_ld
+from events.calendars import content, formats, json_ld, vevents
 from events.calendars.content import Publishing, Said, Told
 from events.calendars.entries import ATOM, urn
 from events.calendars.feeds import Heading, Note
@@ -375,7 +375,7 @@ def test_a_uid_from_elsewhere_becomes_a_urn_that_stays() -> None:
 
 
 def entries(one: Told, spoken: Any = ENGLISH) -> list[Any]:
-    return content.entries(one, PUBLISHING, spoken)
+    return vevents.entries(one, PUBLISHING, spoken)
 
 
 def test_a_date_at_another_place_has_no_coordinates_of_the_usual_one() -> None:
@@ -430,11 +430,11 @@ def test_hidden_dates_become_exclusions_and_a_series_that_is_off_nothing() -> No
     off = Override(event_id=7, original_start=datetime(2026, 12, 1, 19), cancelled=True)
     move = Override(event_id=7, original_start=datetime(2026, 12, 8, 19), start=datetime(2026, 12, 9, 19))
     one = weekly(off, move, exdates=["2026-12-15T19:00:00"])
-    whole, date = content.entries_without_cancelled(entries(one))
+    whole, date = vevents.entries_without_cancelled(entries(one))
     assert whole.exdates == (datetime(2026, 12, 15, 19), off.original_start)
     assert date.recurrence_id == move.original_start
     for state in (State.CANCELLED, State.POSTPONED):
-        assert content.entries_without_cancelled(entries(weekly(off, state=state))) == []
+        assert vevents.entries_without_cancelled(entries(weekly(off, state=state))) == []
 
 
 def test_a_title_says_that_it_is_off_in_the_language_of_the_event() -> None:

@@ -21,6 +21,7 @@ CHANGES: dict[str, tuple[dict[str, object], dict[str, object]]] = {  # by group:
     "cost": ({"cost": "1 €"}, {"cost": "2 €"}),
     "topics": ({"topics": ("Ours",)}, {"topics": ("Theirs",)}),
     "access": ({"access": ("free",)}, {"access": ("childcare",)}),
+    "translations": ({"translations": {"eu": {"title": "Gurea"}}}, {"translations": {"ca": {"title": "El seu"}}}),
     "state": ({"state": "cancelled", "reason": "Ill."}, {"state": "postponed", "reason": "Later."}),
 }  # fmt: skip
 ALL_THEIRS: dict[str, object] = {

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, select
 from starlette.testclient import TestClient
 
-from events.calendars import changes, content, derived, pictures, store
+from events.calendars import changes, derived, pictures, store, vevents
 from events.calendars.content import Publishing
 from events.calendars.drafts import OverrideDraft
 from events.calendars.models import Event, Picture, PictureState
@@ -118,7 +118,7 @@ def test_every_date_of_a_series_shows_the_picture_and_an_export_does_not(
         event = session.get_one(Event, tool_night)
         one_date = OverrideDraft(original_start=datetime(2026, 12, 1, 19), title="Tool night outside")
         store.change_date(session, event, one_date, publishing, LATER)
-        exported = content.entries_for_export(derived.tell(session, event), publishing, language("en"))
+        exported = vevents.entries_for_export(derived.tell(session, event), publishing, language("en"))
     assert len(images(Subscriber(ben, "/events.ics"))) == 2
     assert [entry.image_url for entry in exported] == ["", ""]
 

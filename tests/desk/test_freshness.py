@@ -90,7 +90,7 @@ def test_after_a_month_without_a_word_its_people_are_asked_in_words_with_a_link(
     assert look(database, publishing, asked) == 1
     [mail] = mails(database)
     assert mail.recipient == "ana@example.org" and mail.subject == "Hazel Clubs: does it still take place?"
-    said = "Tool night: Every Tuesday, 7:00\u2009–\u20099:00\u202fPM, at Alder Club. Still so?"
+    said = "Tool night · Every Tuesday, 7:00\u2009–\u20099:00\u202fPM, at Alder Club. Still so?"
     assert said in mail.body.replace("\xa0", " "), mail.body
     assert (
         len(re.findall(rf"{publishing.base_url}/sign-in/\S+", mail.body)) == 1
@@ -207,7 +207,7 @@ def test_what_a_followed_calendar_keeps_in_step_is_not_asked_about_and_an_upload
             )
     assert look(database, publishing, NOW + 31 * DAY) == 1
     assert (
-        mails(database)[0].body.count("Still so?") == 1 and "file: Every Tuesday" in mails(database)[0].body
+        mails(database)[0].body.count("Still so?") == 1 and "file · Every Tuesday" in mails(database)[0].body
     )
 
 

@@ -34,7 +34,7 @@ def test_ana_changes_one_date_and_then_this_and_all_that_follow(
     page.get_by_role("link", name=re.compile("Tuesday")).nth(1).click()
     window.is_accessible()
     page.get_by_label("Begins at").fill("18:00")
-    page.get_by_label("Title").fill("Party")
+    page.get_by_label("Title", exact=True).fill("Party")
     page.get_by_role("button", name="See it first").click()
     expect(page.get_by_text("becomes 6:00")).to_be_visible()
     expect(page.get_by_text("the title is “Party”")).to_be_visible()
@@ -45,12 +45,12 @@ def test_ana_changes_one_date_and_then_this_and_all_that_follow(
 
     page.get_by_role("link", name=re.compile("Tuesday")).nth(2).click()
     page.get_by_role("link", name="This and following").click()
-    page.get_by_label("Title").fill("Saw night")
+    page.get_by_label("Title", exact=True).fill("Saw night")
     page.get_by_role("button", name="See it first").click()
     expect(page.get_by_text("The title becomes “Saw night”.")).to_be_visible()
     window.is_accessible()
     page.get_by_role("button", name="Save the changes").click()
-    expect(page.get_by_label("Title")).to_have_value("Saw night")
+    expect(page.get_by_label("Title", exact=True)).to_have_value("Saw night")
     assert said(site) == [("Tool night", "CONFIRMED"), ("Party", "CONFIRMED"), ("Saw night", "CONFIRMED")]
     page.get_by_role("link", name="Who changed what").click()
     expect(page.get_by_text("Split off from an earlier series")).to_be_visible()

@@ -28,7 +28,7 @@ def places(small_gazetteer: Path, settings: Settings, database: Database, cast: 
 
 def test_ben_finds_who_serves_his_postcode_and_sees_it_on_the_map(window: Watched) -> None:
     page = window.visit("/")
-    page.get_by_label("Postcode, town or branch name").fill("6o614")
+    page.get_by_label("Postal code, town or branch name").fill("6o614")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Your branch").wait_for()
     assert page.get_by_text("It serves the postal code 60614.").is_visible()

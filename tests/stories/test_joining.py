@@ -55,7 +55,7 @@ def test_ben_registers_is_accepted_and_his_first_series_is_published(
     expect(page.get_by_label("Branch")).to_have_value("alder")
     page.get_by_label("Your e-mail address").fill("ben@example.org")
     page.get_by_role("button", name="Send me the link").click()
-    expect(page.get_by_role("heading", name="Look in your mail")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your e-mail")).to_be_visible()
 
     plain_window.visit(path_in(mail(site), site))
     page.get_by_role("button", name="Yes, send my request").click()
@@ -85,7 +85,7 @@ def test_ben_registers_is_accepted_and_his_first_series_is_published(
     expect(page.get_by_role("link", name="Alder Club").first).to_be_visible()
 
     page.get_by_role("link", name="Post an event").first.click()
-    page.get_by_label("Title").fill("Bike night")
+    page.get_by_label("Title", exact=True).fill("Bike night")
     page.get_by_label("Day", exact=True).fill(f"{next_tuesday()}")
     page.get_by_label("Begins at").fill("19:00")
     page.get_by_label("Ends at").fill("21:00")

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from icalendar import Calendar
 from playwright.sync_api import Page, expect
 from recurring_ical_events import of
@@ -42,7 +41,7 @@ def next_tuesday() -> datetime:
 
 def test_ben_finds_the_branch_near_him_without_scripts(plain_window: Watched, cast: Cast) -> None:
     page = plain_window.visit("/")
-    page.get_by_label("Postcode, town or branch name").fill("41.92,-87.65")
+    page.get_by_label("Postal code, town or branch name").fill("41.92,-87.65")
     page.get_by_role("button", name="Find a branch").click()
     nearest = page.get_by_role("listitem").filter(has_text="Alder Club")
     expect(nearest).to_contain_text("mi")
@@ -64,7 +63,7 @@ def test_ana_posts_a_weekly_meeting_and_it_appears_in_the_calendar_of_her_branch
     page.get_by_role("link", name="Post an event").first.click()
     window.is_accessible()
     start = next_tuesday()
-    page.get_by_label("Title").fill("Tool night")
+    page.get_by_label("Title", exact=True).fill("Tool night")
     page.get_by_label("Day", exact=True).fill(f"{start:%Y-%m-%d}")
     page.get_by_label("Begins at").fill("19:00")
     page.get_by_label("Ends at").fill("21:00")
@@ -143,16 +142,3 @@ def test_ana_brings_in_the_calendar_she_already_keeps(
     assert titles == ["Saw club"]
     window.visit("/organize/branches/alder/subscribers")
     window.is_accessible()
-
-
-PAGES = ["/", "/branches", "/branches?near=41.92,-87.65", "/branches?near=nowhere-at-all", "/branches/alder",
-         "/branches/alder/contact", "/events", "/events?from=x", "/calendar/2026/12", "/subscribe", "/sign-in",
-         "/about", "/privacy", "/credits", "/nothing-here"]  # fmt: skip
-
-
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("prefix", ["", "/es"])
-def test_axe_finds_nothing_on_any_public_page(window: Watched, cast: Cast, prefix: str) -> None:
-    for path in PAGES:
-        window.visit(prefix + path.removesuffix("/") if prefix else path)
-        window.is_accessible()

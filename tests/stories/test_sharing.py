@@ -41,5 +41,7 @@ def test_without_scripts_the_mail_the_address_and_the_code_are_there(
     assert page.get_by_role("img", name="QR code").evaluate(CODE)
     panel = page.locator("#share")
     expect(panel.get_by_role("button")).to_have_count(0)
-    expect(panel.get_by_role("link", name="Write a mail")).to_have_attribute("href", re.compile("^mailto:"))
+    expect(panel.get_by_role("link", name="Write an e-mail")).to_have_attribute(
+        "href", re.compile("^mailto:")
+    )
     expect(page.get_by_label("The address of this page")).to_be_visible()

@@ -421,7 +421,7 @@ def test_it_speaks_the_language_of_its_reader_and_says_whose_clocks_are_meant(to
     town.send()
     spanish, english = mail_to(town.database, "ben"), mail_to(town.database, "dee")
     assert spanish is not None and english is not None
-    assert "martes, 24 de noviembre de 2026, 19:00–21:00, hora de Chicago\n" in plain(spanish.body)
+    assert "Martes, 24 de noviembre de 2026, 19:00–21:00, hora de Chicago\n" in plain(spanish.body)
     assert "· 1,1 km\nCada martes\nhttp://localhost:8000/es/events/1?date=2026-11-24\n" in spanish.body
     assert "7:00 – 9:00 PM\n" in plain(english.body), "the same time there"
 

@@ -431,6 +431,9 @@ EXAMPLES = re.findall(r"^    GET (\S+)\n\n```json\n(.*?)\n```$", DOCS, re.MULTIL
 OF_THE_DAY = {"dates_to_come", "next_start"}  # depend on when one asks
 
 
+IN_SPANISH = {"es": {"title": "Noche de herramientas"}}
+
+
 @pytest.fixture
 def documented(database: Database, cast: Cast, publishing: Publishing, gazetteer: None) -> None:
     """What the examples speak of."""
@@ -440,7 +443,7 @@ def documented(database: Database, cast: Cast, publishing: Publishing, gazetteer
     )
     with database.writing() as session:
         uid = "0f8fad5bd9cb469fa16570867728950e"
-        event = store.add(session, weekly(), [cast.alder], publishing, NOW, uid=uid)
+        event = store.add(session, weekly(translations=IN_SPANISH), [cast.alder], publishing, NOW, uid=uid)
         for draft in (moved, off):
             store.change_date(session, event, draft, publishing, NOW)
 

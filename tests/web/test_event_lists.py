@@ -4,10 +4,15 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -18,11 +23,13 @@ from starlette.testclient import TestClient
 from events.branches.models import Branch, FormerSlug, Status
 from events.calendars import derived, lists, store
 from events.calendars.content import Publishing
+from events.calendars.counting import number_up_to
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.feeds import Heading, Note
 from events.calendars.kept import FeedCache, Finished
 from events.calendars.models import Event
 from events.calendars.queries import EVERYTHING, Selection
+from events.config import Settings
 from events.db import Database
 from tests.calendars.test_feeds import weekly
 from tests.conftest import Cast
@@ -78,8 +85,9 @@ def rows(client: TestClient, path: str) -> list[dict[str, str]]:
 
 
 def data_of(page: str) -> Any:
+    """What search engines are told that the page is about; where it stands comes after it."""
     [text] = re.findall(r'<script type="application/ld\+json">\n(.*?)\n', page)
-    return json.loads(text)
+    return json.loads(text)["@graph"][0]
 
 
 # ---------------------------------------------------------------- what is in a list
@@ -316,7 +324,8 @@ def test_every_list_names_its_other_forms_and_they_answer(
     ben: TestClient, tool_night: int, path: str
 ) -> None:
     found = re.findall(
-        r'<link rel="alternate" type="([^"]+)" title="[^"]+" href="((?!\S*/news\.)[^"]+)"', ben.get(path).text
+        r'<link rel="alternate" type="([^"]+)" title="[^"]+" href="((?!\S*(?:/news\.|/oembed))[^"]+)"',
+        ben.get(path).text,
     )
     assert len(found) == len(LISTS[path])
     for (media_type, href), extension in zip(found, LISTS[path], strict=True):
@@ -416,3 +425,183 @@ def test_a_list_since_a_day_that_is_past_changes_with_its_events_alone(
         assert len(json.loads(feed.body)["items"]) == 1
         moments.add(feed.modified_at)
     assert moments == {THEN}
+
+
+# ---------------------------------------------------------------- what the page of a list says
+
+
+class Controls(HTMLParser):
+    """What the first form of a page would send as it stands."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, str]] = []
+        self._select, self._is_past = "", False
+        self.feed(page.partition('action="/events"')[2])
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if self._is_past:
+            return
+        if tag == "select":
+            self._select = values["name"]
+        elif tag == "option" and "selected" in values:
+            self.sent.append((self._select, values["value"]))
+        elif tag == "input" and (values["type"] not in ("checkbox", "radio") or "checked" in values):
+            self.sent.append((values["name"], values.get("value", "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._is_past = self._is_past or tag == "form"
+
+
+def chips(page: str, label: str) -> dict[str, str]:
+    """Names and addresses of the chips in a list of them."""
+    _, _, after = page.partition(f'aria-label="{label}"')
+    row, link = after.partition("</ul>")[0], r'<a class="chip" href="([^"]*)"[^>]*>(.*?)</a>'
+    found = re.findall(link, row, re.DOTALL)
+    return {re.sub(r"<[^>]*>|Remove filter: ", "", text).strip(): unescape(href) for href, text in found}
+
+
+def status(page: str) -> str:
+    [found] = re.findall(r'<p class="soft" role="status">([^<]*)</p>', page)
+    return str(found)
+
+
+def test_a_list_says_how_many_there_are_and_which_of_them_it_shows(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    added(database, publishing, cast.alder, **ONCE)
+    assert status(ben.get("/events").text) == "1 event from today"
+    assert status(ben.get("/events?from=2043-11-01").text) == "1 event"
+    added(database, publishing, cast.alder, rrule="FREQ=WEEKLY;BYDAY=TU;COUNT=52")
+    assert status(ben.get("/topics/repair").text) == "Events 1 to 50 of 53"
+    assert status(ben.get("/events?page=2").text) == "Events 51 to 53 of 53"
+    with database.reading() as session:
+        numbers = [number_up_to(session, EVERYTHING, THEN, most) for most in (52, 53, 500)]
+    assert numbers == [53, 53, 53], "one more than it counts to says that there are more"
+    assert '<p class="soft" role="status">' not in ben.get("/events?q=nothing").text
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_more_than_anybody_counts_is_said_so(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    daily = {"rrule": "FREQ=DAILY", "start": datetime(2043, 11, 24, 19), "end": datetime(2043, 11, 24, 21)}
+    for _ in range(2):
+        added(database, publishing, cast.alder, **daily)
+    assert status(ben.get("/events").text) == "Events 1 to 50 of more than 500"
+    assert status(ben.get("/events?page=10").text) == "Events 451 to 500, and more after them"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_heading_says_what_the_list_is(
+    ben: TestClient, tool_night: int, cast: Cast, settings: Settings, small_gazetteer: Path
+) -> None:
+    shutil.copy(small_gazetteer, settings.gazetteer)
+    headings = {
+        "branch=alder": "Events of Alder Club",
+        "topic=repair": "Repair: events",
+        "branch=alder&topic=repair": "Events",
+        "near=60614": "Events near 60614 Chicago, Illinois",
+    }
+    for query, heading in headings.items():
+        page = ben.get(f"/events?{query}").text
+        [found] = re.findall(r"<h1[^>]*>(.*?)</h1>", page)
+        assert re.sub(r"</?bdi>", "", found).startswith(heading) and f"<title>{heading}" in page, query
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_each_filter_has_a_chip_that_takes_it_away(
+    ben: TestClient, tool_night: int, settings: Settings, small_gazetteer: Path
+) -> None:
+    shutil.copy(small_gazetteer, settings.gazetteer)
+    query = "near=60614&country=US&within=40&topic=repair&from=2043-12-01&q=tool"
+    shown = chips(ben.get(f"/events?{query}").text, "Filters in use")
+    left = {name: urlsplit(href).query for name, href in shown.items()}
+    place = next(name for name in left if name.startswith("Near 60614"))
+    assert left[place] == "topic=repair&from=2043-12-01&q=tool", "a distance from nowhere would be left"
+    assert left["Within 40 mi"] == "near=60614&country=US&topic=repair&from=2043-12-01&q=tool"
+    assert left["Repair"] == "near=60614&country=US&within=40&from=2043-12-01&q=tool"
+    assert len(left) == 5 and list(chips(ben.get("/events").text, "Filters in use")) == []
+    near_only = chips(ben.get("/events?near=60614").text, "Filters in use")
+    assert len(near_only) == 1, "a distance that nobody typed is no filter"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_whatever_the_form_takes_stands_in_the_address_and_comes_back_from_it(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    added(database, publishing, cast.birch, language="es", topics=("Charla",))
+    query = (
+        "near=41.92%2C-87.65&within=30+km&q=b%C3%BCcher&from=2043-12-01&to=2043-12-31&topic=charla&topic=repair"
+        "&online=no&language=es&access=step-free&access=childcare&branch=alder&branch=birch"
+    )
+    assert sorted(Controls(ben.get(f"/events?{query}").text).sent) == sorted(parse_qsl(query))
+    blank = {name for name, value in Controls(ben.get("/events").text).sent if not value}
+    assert blank == {"near", "within", "q", "from", "to", "online", "language"}
+    switch = f'href="/es/events?{query.replace("&", "&amp;")}"'
+    assert switch in ben.get(f"/events?{query}").text, "the language changes, the filters do not"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_days_are_chosen_by_one_link_that_keeps_the_other_filters(ben: TestClient, tool_night: int) -> None:
+    today = datetime.now(UTC).date()
+    days = chips(ben.get("/events?q=tool&from=2043-12-01").text, "Days")
+    assert list(days) == ["Any day", "Today", "This weekend", "Next 7 days"]
+    assert days["Any day"] == "/events?q=tool"
+    assert days["Next 7 days"] == f"/events?from={today}&to={today + timedelta(days=6)}&q=tool"
+    first, last = (date.fromisoformat(day) for _, day in parse_qsl(urlsplit(days["This weekend"]).query)[:2])
+    assert last.weekday() == 6 and first >= today and last - first <= timedelta(days=1)
+    _, _, chosen = ben.get(days["Next 7 days"]).text.partition('aria-label="Days"')
+    assert re.findall(r'aria-current="true">([^<]*)<', chosen)[0] == "Next 7 days"
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_empty_list_says_what_to_do_next(
+    ben: TestClient, tool_night: int, settings: Settings, small_gazetteer: Path
+) -> None:
+    shutil.copy(small_gazetteer, settings.gazetteer)
+    page = ben.get("/events?near=60614&within=10&q=nothing").text
+    [steps] = re.findall(r'<div class="empty">.*?</div>', page, re.DOTALL)
+    links = {text: unescape(href) for href, text in re.findall(r'href="([^"]*)">([^<]*)<', steps)}
+    assert links["Look within 25 mi"] == "/events?near=60614&within=25mi&q=nothing"
+    assert links["Show all events"] == "/events"
+    assert links["Get this list by e-mail"] == "/subscribe?near=60614&within=10&q=nothing#mail"
+    assert links["Keep this list in your calendar"] == "#feed-title" and 'id="feed-title"' in page
+    mail = ben.get(links["Get this list by e-mail"]).text.partition('id="mail"')[2]
+    assert 'value="60614"' in mail and "Look within" not in ben.get("/events?q=nothing").text
+
+
+# ---------------------------------------------------------------- times that cannot be misread
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_time_says_its_offset_its_zone_and_its_whole_day(
+    database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
+) -> None:
+    night = {"start": datetime(2043, 7, 7, 19), "end": datetime(2043, 7, 7, 21), "timezone": "Europe/Madrid"}
+    summer = added(database, publishing, cast.birch, **ONCE | {"title": "Online"}, **night, attendance="online",
+                   online_url="https://meet.example.org/x")  # fmt: skip
+    page = ben.get("/events").text
+    assert 'datetime="2043-11-24T19:00:00-06:00">' in page and "Chicago time" in page
+    assert "Tuesday, November 24, 2043, 7:00" in page, "the link's name says the day for those who hear it"
+    assert page.count("data-here=") == 1, "what is only in Chicago is for those who come to Chicago"
+    here = 'data-here=" · {time} where you are ({city})"'
+    assert f'<time datetime="2043-07-07T19:00:00+02:00" {here}></time>' in page
+    alone = ben.get(f"/events/{summer}").text
+    assert 'Madrid time<time datetime="2043-07-07T19:00:00+02:00" data-here="; {time}' in alone
+    assert "Tuesday, July 7, 2043" in alone
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_several_days_say_each_of_their_days_in_full_and_whole_days_have_no_hour_elsewhere(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    long = added(database, publishing, cast.alder, **ONCE, start=datetime(2043, 11, 27, 18),
+                 end=datetime(2043, 11, 29, 12))  # fmt: skip
+    whole = added(database, publishing, cast.alder, **ONCE, start=datetime(2043, 11, 27),
+                  end=datetime(2043, 11, 29), all_day=True)  # fmt: skip
+    pages = [ben.get(f"/events/{number}").text.replace("\u202f", " ") for number in (long, whole)]
+    assert "Friday, November 27, 2043, 6:00 PM – Sunday, November 29, 2043, 12:00 PM" in pages[0]
+    assert "Friday, November 27, 2043 – Saturday, November 28, 2043" in pages[1]
+    assert 'datetime="2043-11-27"' in pages[1] and not any("data-here" in page for page in pages)

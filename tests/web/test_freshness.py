@@ -74,7 +74,7 @@ def test_the_link_shows_a_button_and_the_button_confirms_without_signing_in(
 ) -> None:
     [link] = ask(database, publishing, ago(1))
     page = unescape(ben.get(link).text)
-    assert "Does it still take place?" in page and "Tool night: Every day, " in page
+    assert "Does it still take place?" in page and "Tool night · Every day, " in page
     assert "Yes, it still takes place" in page
     assert f'<a href="/organize/events/{tool_night}">No: change or cancel it</a>' in page
     answer = ben.post(link)

@@ -97,7 +97,7 @@ def test_search_engines_and_those_who_share_it_are_told_the_same_with_its_pictur
         give_a_picture(session, the_only(session))
     page = ben.get(roof).text
     [script] = re.findall(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)
-    article = json.loads(script)
+    article = json.loads(script)["@graph"][0]
     assert (article["@type"], article["headline"], article["inLanguage"]) == (
         "NewsArticle", "A new roof", "en"
     )  # fmt: skip

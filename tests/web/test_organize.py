@@ -81,7 +81,7 @@ def test_monthly_on_the_second_tuesday_and_the_last_one_are_kept_as_meant(
 def test_all_day_several_days_online_and_after_midnight(ana: TestClient, ben: TestClient, cast: Cast) -> None:
     once = {"repeats": ""}
     camp = posted(ana, **once, title="Camp", all_day="yes", end_date="2026-12-10", start_time="", end_time="")
-    assert "Dec 8, 2026 – Dec 10, 2026" in ben.get(f"/events/{camp}").text
+    assert "Tuesday, December 8, 2026 – Thursday, December 10, 2026" in ben.get(f"/events/{camp}").text
     night = posted(ana, **once, title="Late", start_time="22:00", end_time="01:00")
     assert "10:00 PM – 1:00 AM" in ben.get(f"/events/{night}").text.replace("\u202f", " ").replace(
         "\u2009", " "

@@ -115,7 +115,7 @@ def test_a_mail_that_failed_is_tried_again_at_once(dee: TestClient, database: Da
     assert (row.failed_at, row.last_error) == (None, "451 for two days")
     with database.reading() as session:
         assert outbox.is_due(session, datetime.now(UTC))
-    assert "The mail is tried again at once." in dee.get("/organize/outbox?done=retried").text
+    assert "The e-mail is tried again at once." in dee.get("/organize/outbox?done=retried").text
 
 
 def test_all_that_failed_lately_is_tried_again_by_one_button(dee: TestClient, database: Database) -> None:
@@ -136,7 +136,7 @@ def test_a_mail_that_has_been_sent_is_not_sent_again(dee: TestClient, database: 
     assert dee.post("/organize/outbox/1/retry").headers["location"] == "/organize/outbox?done=sent"
     refusal = dee.post("/organize/outbox/1/removal")
     assert refusal.status_code == 409
-    assert "This mail has been sent" in refusal.text
+    assert "This e-mail has been sent" in refusal.text
     row = mail(database)
     assert row is not None
     assert row.sent_at is not None
@@ -196,9 +196,9 @@ def test_it_says_where_mails_go_and_keeps_the_password_to_itself(
 
 
 def test_it_says_that_mails_leave_late_when_nothing_takes_them(dee: TestClient, database: Database) -> None:
-    assert "Mails leave later than they should" not in dee.get("/organize/outbox").text
+    assert "E-mails leave later than they should" not in dee.get("/organize/outbox").text
     put(database)
-    assert "Mails leave later than they should" in dee.get("/organize/outbox").text
+    assert "E-mails leave later than they should" in dee.get("/organize/outbox").text
 
 
 def test_the_desk_of_an_admin_leads_there(dee: TestClient, ana: TestClient) -> None:
@@ -221,7 +221,7 @@ def test_addresses_that_refuse_mail_are_listed_with_their_branch_and_can_be_take
 ) -> None:
     page = text(dee.get("/organize/outbox").text)
     assert "alder@example.org · Alder Club Gets nothing" in page
-    assert "o&#39;neil+x@example.org Refused one mail, and gets others" in page
+    assert "o&#39;neil+x@example.org Refused one e-mail, and gets others" in page
     for _ in range(2):  # twice is once
         answer = dee.post("/organize/outbox/refused/removal", data={"address": "Alder@example.org"})
         assert answer.headers["location"] == "/organize/outbox?done=forgotten"

@@ -59,7 +59,9 @@ ROLES = {
     "branch admin": BRANCH_ADMIN,
     "admin": ADMIN,
 }
-QUERIES = {"/api/v1/places": "?q=alder", "/qr.svg": "?to=/"}  # of what answers nothing without one
+OUR_PAGE = "http%3A%2F%2Flocalhost%3A8000%2Fevents"
+# Of what answers nothing without one.
+QUERIES = {"/api/v1/places": "?q=alder", "/qr.svg": "?to=/", "/oembed": f"?url={OUR_PAGE}"}
 SECRET = "for tests only"
 FIELDS = {"branch": "alder"}  # of every form; the rest of it stays empty
 
@@ -205,6 +207,8 @@ def test_a_form_that_names_the_branch_of_others_finds_nothing(world: World, path
 @pytest.fixture(scope="module")
 def world(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
+    (folder / "site").mkdir()
+    (folder / "site" / "site.toml").write_text('security = "mailto:security@example.org"')
     url = engines.fresh_url("sqlite")
     settings = Settings(data_dir=folder, database_url=url, secret_key=SECRET, rate_limits=False)
     with running(settings) as app:
@@ -278,6 +282,7 @@ class Maker:
     def examples(self) -> dict[str, str]:
         return {
             "branches/{slug}": "alder",
+            "icons/{size}": "192",
             "calendar/{year}": "2043",
             "{year}/{month}": "12",
             "dates/{start}": "2043-12-01T19:00",

@@ -58,7 +58,9 @@ def test_every_page_is_listed_in_each_language_with_all_its_languages(
     for path in ("/branches/alder", f"/events/{tool_night}", "/topics/repair", "/events", "/privacy"):
         for address in (f"{BASE}{path}", f"{BASE}/es{path}"):
             links = {link.attrib["hreflang"]: link.attrib["href"] for link in found[address].findall(LINK)}
-            assert links == {"en": f"{BASE}{path}", "es": f"{BASE}/es{path}"}
+            assert links == {
+                "en": f"{BASE}{path}", "es": f"{BASE}/es{path}", "x-default": f"{BASE}{path}",
+            }  # fmt: skip
     assert f"{BASE}/" in found and f"{BASE}/es" in found
 
 

@@ -118,7 +118,7 @@ def test_ben_asks_opens_the_link_and_confirms(ben: TestClient, database: Databas
     assert choice.within is not None and round(choice.within.mi) == 10 and choice.newsletter
     assert choice.timezone == "America/Chicago"
     page = ben.get(answer.headers["location"])
-    assert "From now on you get what stands below" in page.text and "The next mail comes on" in page.text
+    assert "From now on you get what stands below" in page.text and "The next e-mail comes on" in page.text
     assert "set-cookie" not in page.headers
 
 
@@ -339,14 +339,14 @@ def test_a_second_choice_says_that_it_takes_the_place_of_the_first_and_can_be_re
     assert "replaces what you chose before" in page and "What you get now" in page
     assert ben.post(f"{path}/refusal").headers["location"] == f"{path}?done=refused"
     assert held(database).frequency == Frequency.WEEKLY
-    assert "What you get by mail" in ben.get(path).text
+    assert "What you get by e-mail" in ben.get(path).text
 
 
 def test_what_nobody_asked_for_goes_with_its_row(ben: TestClient, database: Database, cast: Cast) -> None:
     ben.post("/subscribe", data={"email": BEN, "newsletter": "yes"})
     path = link_in(mails(database)[0])
     answer = ben.post(f"{path}/refusal")
-    assert answer.status_code == 200 and "no more mails" in answer.text
+    assert answer.status_code == 200 and "no more e-mails" in answer.text
     assert subscriptions(database) == []
 
 
@@ -393,7 +393,7 @@ def test_an_event_is_followed_no_more_and_with_the_last_all_ends(
     assert ben.post(f"{path}/events/{first}/removal").headers["location"] == f"{path}?done=unfollowed"
     assert ben.post(f"{path}/events/{first}/removal").status_code == 404
     answer = ben.post(f"{path}/events/{last}/removal")
-    assert answer.status_code == 200 and "no more mails" in answer.text
+    assert answer.status_code == 200 and "no more e-mails" in answer.text
     assert subscriptions(database) == []
 
 
@@ -489,7 +489,7 @@ def test_opening_the_link_to_stop_stops_nothing_and_its_button_does(
     ben: TestClient, database: Database, cast: Cast
 ) -> None:
     path = confirmed(ben, database, topic=[])
-    assert "Stop all mails from us?" in ben.get(f"{path}/unsubscription").text
+    assert "Stop all e-mails from us?" in ben.get(f"{path}/unsubscription").text
     ben.head(f"{path}/unsubscription")
     assert len(subscriptions(database)) == 1
     answer = ben.post(f"{path}/unsubscription")

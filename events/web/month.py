@@ -1,0 +1,195 @@
+"""A month as a table of days, as people know it from their calendars."""
+
+import calendar
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..calendars import queries
+from ..calendars.queries import Listed, Selection
+from ..errors import Unreadable, say
+from ..language import Language
+from . import linked_data
+from .calendars import chips
+from .endpoints import now
+from .environment import link
+from .finding import Finding, select_kindly
+from .forms import Form, query
+from .list_words import FILTERS
+from .rows import EventRow, event_row
+from .state import language_of
+from .subscribing import alternates_of_events
+from .templating import render
+
+MOST_DATES = 2000  # what is beyond is said, and its days lead to their lists
+MOST_OF_A_DAY = 5
+KEPT = tuple(name for name in FILTERS if name not in ("from", "to"))
+# What is shorter belongs to the evening on which it began, which is how its times are written, too.
+OVERNIGHT = timedelta(hours=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What a day says of one event: `when` is empty for what has no hour of that day."""
+
+    row: EventRow
+    when: str
+    goes_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DayOfMonth:
+    """`number`: how many events there are; None: more than were counted."""
+
+    day: date
+    href: str
+    number: int | None
+    lines: Sequence[Line]
+
+    @property
+    def more(self) -> int:
+        return (self.number or len(self.lines)) - len(self.lines)
+
+
+def month(request: Request, session: Session) -> Response:
+    first, form, spoken = month_at(request), query(request), language_of(request)
+    selection, finding = select_kindly(request, session, form)
+    selection = replace(selection, first=None, last=None)
+    days = calendar.Calendar(spoken.locale.first_week_day).monthdatescalendar(first.year, first.month)
+    listed: list[Listed] = []
+    more = False
+    if finding.problem is None:
+        listed, more = dates_between(session, selection, days[0][0], days[-1][-1], MOST_DATES)
+    filters: dict[str, object] = {name: list(form.all(name)) for name in KEPT}
+    shown = _days(request, listed, [day for week in days for day in week], filters, more)
+    return render(
+        request,
+        "calendars/month.html",
+        status_code=finding.status,
+        finding=finding,
+        sentence=finding.sentence,
+        month=first,
+        heading=spoken.capital(spoken.month(first)),
+        weeks=[shown[at : at + 7] for at in range(0, len(shown), 7)],
+        weekdays=[(spoken.short_weekday(day.weekday()), spoken.weekday(day.weekday())) for day in days[0]],
+        most=MOST_DATES if more else None,
+        is_empty=finding.problem is None and not listed,
+        today=now().date(),
+        chips=chips_of_month(request, session, form, selection, finding),
+        feeds=[] if finding.problem else alternates_of_events(request, selection),
+        data=linked_data.of_events(request, (spoken.month(first), f"/calendar/{first.year}/{first.month}")),
+        filters=filters,
+        since=now().date() if first == now().date().replace(day=1) else first,
+        until=following_month(first) - timedelta(days=1),
+        this_month=None if first == now().date().replace(day=1) else _address(spoken, now().date(), filters),
+        turns=[
+            (key, rel, day, spoken.capital(spoken.month_name(day)), _address(spoken, day, filters))
+            for key, rel, day in (
+                ("PageUp", "prev", first - timedelta(days=1)),
+                ("PageDown", "next", following_month(first)),
+            )
+        ],
+    )
+
+
+def month_at(request: Request) -> date:
+    """The first day of the month in the path. Raises Unreadable."""
+    year, number = request.path_params["year"], request.path_params["month"]
+    known = all(re.fullmatch(r"\d{1,4}", text, re.ASCII) for text in (year, number))
+    if not (known and 1970 <= int(year) <= 2199 and 1 <= int(number) <= 12):
+        raise Unreadable(
+            say("There is no month %(month)s of the year %(year)s here.", month=number[:6], year=year[:6])
+        )
+    return date(int(year), int(number), 1)
+
+
+def dates_between(
+    session: Session, selection: Selection, first: date, last: date, most: int
+) -> tuple[list[Listed], bool]:
+    """What is on from the first to the last day, over or not, and whether there is more of it."""
+    # Two days earlier than any zone's midnight: what is over by now belongs to its day all the same.
+    since = datetime.combine(first, time(), now().tzinfo) - timedelta(days=2)
+    return queries.upcoming(session, replace(selection, first=first, last=last), since, size=most)
+
+
+def last_day_of(listed: Listed) -> date:
+    """On which it still goes on; `end` is exclusive."""
+    if not listed.all_day and listed.end - listed.start < OVERNIGHT:
+        return listed.start.date()
+    return max((listed.end - timedelta(microseconds=1)).date(), listed.start.date())
+
+
+def chips_of_month(
+    request: Request, session: Session, form: Form, selection: Selection, finding: Finding
+) -> list[tuple[str, str]]:
+    """Each filter in use with the same page without it, the place too: this page has no form that shows it."""
+    if finding.problem:
+        return []
+    path: str = request.scope["path"]
+    found = chips(request, session, form, selection, path)
+    if finding.place:
+        label = say("Near %(place)s", place=finding.place.label)
+        rest = {name: list(form.all(name)) for name in KEPT if name not in ("near", "country", "within")}
+        found.insert(0, (language_of(request).say(label), link(language_of(request).code, path, rest)))
+    return found
+
+
+def _days(
+    request: Request,
+    listed: Sequence[Listed],
+    days: Sequence[date],
+    filters: Mapping[str, object],
+    more: bool,
+) -> list[DayOfMonth]:
+    """Each day with the first few of its events. With `more`, those from the last one on are not complete."""
+    on: dict[date, list[Listed]] = {day: [] for day in days}
+    for one in listed:
+        begun, over = max(one.start.date(), days[0]), min(last_day_of(one), days[-1])
+        for number in range((over - begun).days + 1):
+            on[begun + timedelta(days=number)].append(one)
+    # One day less: where it is already the next day, the last one is not the last of its day.
+    counted_until = listed[-1].start.date() - timedelta(days=1) if more else days[-1] + timedelta(days=1)
+    spoken = language_of(request)
+    rows: dict[tuple[int, datetime], EventRow] = {}
+
+    def row(one: Listed) -> EventRow:
+        key = (one.event_id, one.original_start)
+        if key not in rows:
+            rows[key] = event_row(request, one)
+        return rows[key]
+
+    return [
+        DayOfMonth(
+            day,
+            link(spoken.code, "/events", {**filters, "from": day, "to": day}),
+            len(found) if day < counted_until else None,
+            [_line(spoken, row(one), one, day) for one in _in_order(found, day)[:MOST_OF_A_DAY]],
+        )
+        for day, found in on.items()
+    ]
+
+
+def _in_order(found: Sequence[Listed], day: date) -> list[Listed]:
+    """What lasts the whole day first, then by the hour."""
+    return sorted(found, key=lambda one: one.start if _begins(one, day) else datetime.min)
+
+
+def _begins(one: Listed, day: date) -> bool:
+    return not one.all_day and one.start.date() == day
+
+
+def _line(spoken: Language, row: EventRow, one: Listed, day: date) -> Line:
+    return Line(row, spoken.time(one.start.time()) if _begins(one, day) else "", one.start.date() < day)
+
+
+def following_month(first: date) -> date:
+    return (first + timedelta(days=31)).replace(day=1)
+
+
+def _address(spoken: Language, day: date, filters: Mapping[str, object]) -> str:
+    return link(spoken.code, f"/calendar/{day.year}/{day.month}", filters)

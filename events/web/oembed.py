@@ -1,0 +1,142 @@
+"""/oembed: what to show in a page where an address of ours is pasted (oEmbed 1.0, oembed.com)."""
+
+import re
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from sqlmodel import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..branches import queries as branches
+from ..branches.queries import Moved
+from ..calendars import content, queries
+from ..errors import BranchlineError, NotFound, Unreadable, say
+from ..language import Language, language
+from . import near
+from .calendars import FILTERS
+from .embedding import HEIGHT, frame
+from .environment import link
+from .forms import Form, query
+from .state import state_of
+
+WIDTH = 600  # pixels
+AGE_S = 3600
+PAGE = re.compile(
+    r"/(events|branches)|/(events|branches|topics)/([^/]+)|/calendar/(\d{1,4})/(\d{1,2})", re.ASCII
+)
+
+Frame = tuple[str, str, dict[str, object]]  # what it is called, its path, its query
+
+
+class NotWritten(BranchlineError):
+    """A form of answer that we do not give (oEmbed 1.0, 2.3.5)."""
+
+    status = 501
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """`address`: of the frame."""
+
+    title: str
+    address: str
+
+
+def oembed(request: Request, session: Session) -> Response:
+    form, settings = query(request), state_of(request).settings
+    if form["format"].strip() not in ("", "json"):
+        raise NotWritten(say("We answer in JSON only: format=json."))
+    width, height = _pixels(form, "maxwidth", WIDTH), _pixels(form, "maxheight", HEIGHT)
+    found = _embedded(request, session, form["url"].strip())
+    body = {
+        "version": "1.0",
+        "type": "rich",
+        "provider_name": settings.name,
+        "provider_url": settings.public_url,
+        "title": found.title,
+        "width": width,
+        "height": height,
+        "cache_age": AGE_S,
+        # Without the script, which would make it higher than whoever asked has room for.
+        "html": frame(found.address, f"{found.title} – {settings.name}", width, height),
+    }
+    return JSONResponse(
+        body, headers={"Cache-Control": f"public, max-age={AGE_S}", "Access-Control-Allow-Origin": "*"}
+    )
+
+
+def _pixels(form: Form, name: str, ours: int) -> int:
+    """No more than there is room for. Raises Unreadable."""
+    text = form[name].strip()
+    if not text:
+        return ours
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
+        raise Unreadable(
+            say("“%(name)s” can be a number of pixels, not “%(text)s”.", name=name, text=text[:40])
+        )
+    return min(int(text), ours)
+
+
+def _embedded(request: Request, session: Session, url: str) -> Embedded:
+    """The frame for a page of ours, in its language and with its filters. Raises NotFound."""
+    parts, state = _ours(request, url), state_of(request)
+    code, _, rest = parts.path.removeprefix("/").partition("/")
+    code, path = (code, f"/{rest}") if code in state.settings.locales and code != "en" else ("en", parts.path)
+    match = PAGE.fullmatch(unquote(path))
+    if match is None:
+        raise _nothing_to_show()
+    spoken, (lists, kind, name, year, month) = language(code), match.groups()
+    if kind:
+        title, path, asked = _one(session, spoken, kind, name)
+    else:
+        title, path, asked = _list(spoken, lists or "events", parts)
+        asked |= _month(int(year), int(month)) if year else {}
+    return Embedded(title, state.settings.public_url + link(code, path, asked))
+
+
+def _ours(request: Request, url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # half an IPv6 address
+        raise _nothing_to_show() from error
+    if f"{parts.scheme}://{parts.netloc}".lower() != state_of(request).settings.public_url.lower():
+        raise _nothing_to_show()
+    return parts
+
+
+def _nothing_to_show() -> NotFound:
+    return NotFound(say("There is no page of this site at that address that others could show."))
+
+
+def _one(session: Session, spoken: Language, kind: str, name: str) -> Frame:
+    """One branch, event or topic. Raises NotFound."""
+    if kind == "branches":
+        found = branches.by_slug(session, name)
+        branch = branches.here(session, found.slug) if isinstance(found, Moved) else found
+        return branch.name, "/embed/events", {"branch": branch.slug}
+    if kind == "topics":
+        topic = queries.topic_at(session, name)
+        return topic.name, "/embed/events", {"topic": topic.slug}
+    if not re.fullmatch(r"\d{1,9}", name, re.ASCII):
+        raise _nothing_to_show()
+    event = queries.public_event(session, int(name))
+    return content.title(event, None, spoken).text, "/embed/events", {"event": event.id}
+
+
+def _list(spoken: Language, lists: str, parts: SplitResult) -> Frame:
+    try:
+        form = Form(parse_qsl(parts.query, errors="strict", max_num_fields=200))
+    except ValueError as error:
+        raise _nothing_to_show() from error
+    if lists == "branches":
+        return spoken.gettext("Branches"), "/embed/branches", {name: form.all(name) for name in near.KEPT}
+    return spoken.gettext("Events"), "/embed/events", {name: form.all(name) for name in FILTERS}
+
+
+def _month(year: int, month: int) -> dict[str, object]:
+    if not (1970 <= year <= 2199 and 1 <= month <= 12):
+        raise _nothing_to_show()
+    return {"from": date(year, month, 1), "to": date(year, month, monthrange(year, month)[1])}
