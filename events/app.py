@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> Starlette:
             Exception: on_error,
         },
     )
+    app.router.redirect_slashes = False  # `on_error` does that, in the language of the address
     app.state.branchline = State(
         settings=settings,
         database=database,

@@ -58,9 +58,9 @@ class Identity:
 def read_identity(folder: Path) -> Identity:
     """What `folder` (DATA_DIR/site) says. Raises ConfigurationError with one clear line."""
     path = folder / "site.toml"
-    if not path.is_file():
-        return Identity()
     try:
+        if not (path.exists() or path.is_symlink()):  # what is there and leads nowhere is a mistake
+            return Identity()
         said = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigurationError(say("site.toml cannot be read: %(why)s.", why=str(error))) from error
@@ -104,9 +104,7 @@ def _file(folder: Path, said: Mapping[str, object], key: str, suffixes: set[str]
                 text=name,
             )
         )
-    content = path.read_bytes()
-    if len(content) > LARGEST:
-        raise ConfigurationError(say("site.toml: %(text)s is larger than 3 MB.", text=name))
+    content = _content(path)
     if path.suffix.lower() == ".svg":
         return SiteFile(name, content)
     try:
@@ -114,6 +112,18 @@ def _file(folder: Path, said: Mapping[str, object], key: str, suffixes: set[str]
             return SiteFile(name, content, *picture.size)
     except NO_PICTURE as error:
         raise ConfigurationError(say("site.toml: %(text)s is no picture.", text=name)) from error
+
+
+def _content(path: Path) -> bytes:
+    """Its size is asked first: a video under the name of a picture would fill the memory."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigurationError(say("site.toml: %(text)s is larger than 3 MB.", text=path.name))
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            say("site.toml: %(text)s cannot be read: %(why)s.", text=path.name, why=str(error))
+        ) from error
 
 
 def _icon(folder: Path, said: Mapping[str, object]) -> SiteFile | None:

@@ -80,6 +80,8 @@ def test_without_a_file_the_site_looks_as_it_comes(tmp_path: Path) -> None:
         ('icon = "half.png"', "half.png is no picture"),
         ('icon = "logo.svg"', "icon must name a file beside it that ends in .jpeg, .jpg, .png, .webp"),
         ('picture = "bomb.png"', "bomb.png is no picture"),
+        ('picture = "large.png"', "large.png is larger than 3 MB"),
+        ('picture = "endless.png"', "picture must name a file beside it"),
         ('security = "me"', "security must begin with mailto:"),
         ('description = "Tools"', "description must be a table of sentences by language"),
     ],
@@ -93,8 +95,31 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path, text: str, said
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
     # Says in its header that it is 60,000 pixels wide and high.
     (tmp_path / "bomb.png").write_bytes(whole[:16] + 2 * (60_000).to_bytes(4) + whole[24:])
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(10**12)  # more than any memory, and no byte on the disk
+    (tmp_path / "endless.png").symlink_to("/dev/zero")
     with pytest.raises(ConfigurationError, match=said.replace("(", r"\(")):
         read_identity(_written(tmp_path, text))
+
+
+def test_a_file_that_may_not_be_read_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "logo.svg").write_text("<svg/>")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigurationError, match=r"logo\.svg cannot be read: .*Permission denied"):
+        read_identity(_written(tmp_path, 'logo = "logo.svg"'))
+
+
+def test_what_stands_in_the_place_of_site_toml_is_not_passed_over(tmp_path: Path) -> None:
+    for name, stand in (("folder", Path.mkdir), ("gone", lambda path: path.symlink_to("nowhere"))):
+        (tmp_path / name).mkdir()
+        stand(tmp_path / name / "site.toml")
+        with pytest.raises(ConfigurationError, match=r"site\.toml cannot be read"):
+            read_identity(tmp_path / name)
 
 
 @pytest.mark.parametrize(("brand", "accent"), list(product(COLOURS, COLOURS[:3])))

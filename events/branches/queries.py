@@ -179,13 +179,20 @@ def parent_or_top(session: Session, branch: Branch | None) -> Branch | None:
     return session.exec(query.order_by(col(Branch.id)).limit(1)).first()
 
 
+def oldest(session: Session) -> Branch | None:
+    """The first that is there, for an organisation of one branch or of many equal ones."""
+    query = select(Branch).where(col(Branch.status) == Status.ACTIVE)
+    return session.exec(query.order_by(col(Branch.id)).limit(1)).first()
+
+
 class Whereabouts:
-    """Countries and languages of the branches, asked at most once a minute: to count a million branches takes
-    longer than any search."""
+    """Countries and languages of the branches, and by which clock their organisation lives, asked at most once a
+    minute: to count a million branches takes longer than any search."""
 
     def __init__(self) -> None:
         self._countries: tuple[str, ...] = ()
         self._languages: tuple[str, ...] = ()
+        self._timezone = "UTC"
         self._until: datetime | None = None
 
     def countries(self, session: Session, now: datetime) -> tuple[str, ...]:
@@ -196,9 +203,16 @@ class Whereabouts:
         self._ask(session, now)
         return self._languages
 
+    def timezone(self, session: Session, now: datetime) -> str:
+        """Of the branch at the top, or of the first one where there is no tree."""
+        self._ask(session, now)
+        return self._timezone
+
     def _ask(self, session: Session, now: datetime) -> None:
         if self._until is None or now >= self._until or not self._countries:
             self._countries, self._languages = countries(session), languages(session)
+            top = parent_or_top(session, None) or oldest(session)
+            self._timezone = top.timezone if top else "UTC"
             self._until = now + WHEREABOUTS_KEPT
 
 

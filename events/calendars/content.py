@@ -274,16 +274,14 @@ def when(shown: Said, spoken: Language) -> str:
 
 def in_words(shown: Said, spoken: Language) -> str:
     """Why it is off or when it was meant to be, then the organizers' words, then how to take part."""
-    facts = "\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in _facts(shown.event))
+    facts = "\n".join(spoken.gettext(fact.text) % {"value": value} for fact, value in _facts(shown))
     parts = [*_news(shown, spoken), plain(shown.text), facts, _hosts_in_words(shown, spoken)]
     return "\n\n".join(part for part in parts if part)
 
 
 def in_html(shown: Said, spoken: Language) -> Markup:
     """The same with the organizers' words as they marked them, and links that can be followed."""
-    facts = [
-        escape(spoken.gettext(one.text)) % {"value": _linked(value)} for one, value in _facts(shown.event)
-    ]
+    facts = [escape(spoken.gettext(one.text)) % {"value": _linked(value)} for one, value in _facts(shown)]
     after = [*facts, _hosts_in_words(shown, spoken)]
     return Markup("").join((in_paragraphs(_news(shown, spoken)), html(shown.text), in_paragraphs(after)))
 
@@ -307,9 +305,10 @@ def _news(shown: Said, spoken: Language) -> list[str]:
     return [spoken.say(sentence) for sentence in (reason, shown.moved) if sentence]
 
 
-def _facts(event: Event) -> list[tuple[Message, str]]:
+def _facts(shown: Said) -> list[tuple[Message, str]]:
+    event = shown.event
     facts = [
-        (say("Join online: %(value)s"), event.online_url),
+        (say("Join online: %(value)s"), shown.online_url),
         (say("Register: %(value)s"), event.registration_url),
         (say("Cost: %(value)s"), event.cost),
         (say("Contact: %(value)s"), event.contact),

@@ -39,6 +39,7 @@ ACCESS: tuple[Access, ...] = get_args(Access)
 
 LONGEST = timedelta(days=3 * 366)
 MAX_TOPICS = 20
+LONGEST_ADDRESS = 300  # characters, as one line: it comes back as the first line of a draft
 MAX_TRANSLATIONS = 10
 SEARCHED = 2000  # characters of an event, in each of its languages, that are searched
 
@@ -64,7 +65,19 @@ class VenueDraft(Draft):
     latitude: Annotated[Latitude | None, BlankIsNone] = None
     longitude: Annotated[Longitude | None, BlankIsNone] = None
 
+    @property
+    def address_line(self) -> str:
+        """As it is kept: one line with the town, the code and the country."""
+        town = " ".join(part for part in (self.state_province, self.postal_code) if part)
+        parts = (self.address_1, self.address_2, self.city, town, self.country)
+        return ", ".join(part for part in parts if part)
+
     def contradictions(self) -> Iterator[tuple[str, Message]]:
+        if len(self.address_line) > LONGEST_ADDRESS:
+            yield (
+                "address_1",
+                say("An address has %(most)d characters at most, with its town.", most=LONGEST_ADDRESS),
+            )
         if (self.latitude is None) != (self.longitude is None):
             missing = "latitude" if self.latitude is None else "longitude"
             yield missing, say("Latitude and longitude belong together: give both or neither.")

@@ -5,7 +5,7 @@ since then stays. All pure: drafts in, drafts out.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -108,13 +108,7 @@ def venue_line(venue: VenueDraft | None) -> list[object] | None:
     """Name, address as one line, and position."""
     if venue is None:
         return None
-    return [venue.name, address_line(venue), venue.latitude, venue.longitude]
-
-
-def address_line(venue: VenueDraft) -> str:
-    town = " ".join(part for part in (venue.state_province, venue.postal_code) if part)
-    parts: Iterable[str] = (venue.address_1, venue.address_2, venue.city, town, venue.country)
-    return ", ".join(part for part in parts if part)
+    return [venue.name, venue.address_line, venue.latitude, venue.longitude]
 
 
 def _with_dates(draft: EventDraft, changes: Mapping[str, Mapping[str, object]]) -> EventDraft:

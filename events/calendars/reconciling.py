@@ -21,7 +21,7 @@ from ..language import closest
 from . import content, derived, store
 from .content import Publishing
 from .drafts import EventDraft, VenueDraft, shifted
-from .memory import Memory, address_line, merged, remembered
+from .memory import Memory, merged, remembered
 from .models import PUBLIC, Event, State
 from .parsing import NO_UID, ImportedEvent
 
@@ -256,7 +256,7 @@ def _at_home(draft: EventDraft, branch: Branch) -> EventDraft:
 
 def _is_at(branch: Branch, venue: VenueDraft) -> bool:
     place = content.branch_place(branch)
-    return (venue.name, address_line(venue)) == (place.name, place.address)
+    return (venue.name, venue.address_line) == (place.name, place.address)
 
 
 def _free_uid(session: Session, uid: str) -> str | None:

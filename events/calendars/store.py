@@ -21,7 +21,7 @@ from .content import Publishing, Told
 from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
-from .memory import address_line, topic_slug
+from .memory import topic_slug
 from .models import Attendance, Event, EventBranch, EventTopic, Override, Topic
 from .recurrence import Rule, counterpart, is_start, starts
 from .timezones import to_utc, to_wall
@@ -261,7 +261,7 @@ def _fill(event: Event, draft: EventDraft, owner: Branch, now: datetime) -> None
     event.cancelled_at = event.off_since(draft.state, now)
     event.state, event.cancelled_reason = draft.state, draft.reason
     event.venue_name = draft.venue.name if draft.venue else ""
-    event.venue_address = address_line(draft.venue) if draft.venue else ""
+    event.venue_address = draft.venue.address_line if draft.venue else ""
     event.stand_at(_point(draft, owner))
     event.search_key = draft.search_key
 

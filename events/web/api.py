@@ -20,11 +20,10 @@ from ..calendars.queries import Selection
 from ..errors import Unreadable, say
 from ..places import formats as place_formats
 from ..places.readings import Interpretation
-from .calendars import FILTERS
 from .endpoints import now
 from .environment import link
 from .finding import Finding, find_place, read_access, read_language, select_near
-from .forms import Form, number_at, page_number, query
+from .forms import FILTERS, Form, number_at, page_number, query, whole_number
 from .responses import moved, page_link
 from .state import language_of, state_of
 
@@ -132,9 +131,10 @@ def _of_one_event(session: Session, form: Form, selection: Selection) -> Selecti
     text = form["event"].strip()
     if not text:
         return selection
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole_number(text)
+    if number is None:
         raise Unreadable(say("“%(text)s” is not the number of an event.", text=text[:40]))
-    return replace(selection, event_id=queries.public_event(session, int(text)).id)
+    return replace(selection, event_id=queries.public_event(session, number).id)
 
 
 def _is_nowhere(finding: Finding) -> bool:

@@ -1,5 +1,6 @@
 """Static files and the operator's: read once, fingerprinted, served from memory for a year."""
 
+import gzip
 import hashlib
 import mimetypes
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 class Asset:
     content: bytes
     media_type: str
+    zipped: bytes = b""  # empty: packing it would gain nothing
 
 
 class Assets:
@@ -45,10 +47,7 @@ class Assets:
             if own is not None:
                 files[f"site/{own.name}"] = own.content
         self._urls = {name: _fingerprinted(name, content) for name, content in files.items()}
-        self._assets = {
-            url: Asset(files[name], mimetypes.guess_type(name)[0] or "application/octet-stream")
-            for name, url in self._urls.items()
-        }
+        self._assets = {url: _asset(name, files[name]) for name, url in self._urls.items()}
 
     def url_of(self, name: str) -> str:
         return self._urls[name]
@@ -76,6 +75,11 @@ def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[
         )
         for joined, scheme in schemes.items()
     }
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    zipped = gzip.compress(content, mtime=0) if name.endswith((".css", ".js", ".svg")) else b""
+    return Asset(content, mimetypes.guess_type(name)[0] or "application/octet-stream", zipped)
 
 
 def _fingerprinted(name: str, content: bytes) -> str:

@@ -12,14 +12,14 @@ from ..branches.models import Branch
 from ..calendars.timezones import to_wall
 from ..desk import branch_changes
 from ..drafts import faults
-from ..errors import Conflict, Message, NotFound, say
+from ..errors import Conflict, Message, say
 from ..language import Language
 from ..people import history
 from ..people.history import Version
 from ..people.models import Role
 from .branch_form import COLUMN_WORDS, cell_in_words
 from .endpoints import now, person_of
-from .forms import Form
+from .forms import Form, number_at
 from .mine import branch_at
 from .responses import see_other
 from .state import language_of, state_of
@@ -95,10 +95,8 @@ def restore(request: Request, session: Session, form: Form) -> Response:
 
 
 def _version_at(request: Request, session: Session) -> tuple[Branch, Version]:
-    branch, number = branch_at(request, session, Role.BRANCH_ADMIN), str(request.path_params["number"])
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise NotFound
-    return branch, history.version(session, branch_changes.subject(branch), int(number))
+    branch = branch_at(request, session, Role.BRANCH_ADMIN)
+    return branch, history.version(session, branch_changes.subject(branch), number_at(request, "number"))
 
 
 def _line(spoken: Language, branch: Branch, version: Version, names: Mapping[int, str]) -> dict[str, object]:

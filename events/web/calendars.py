@@ -14,8 +14,7 @@ from . import freshness, linked_data, list_words, pictures
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
-from .forms import Form, known_day, number_at, page_number, query
-from .list_words import FILTERS as FILTERS
+from .forms import FILTERS, Form, known_day, number_at, page_number, query
 from .reading import other_links
 from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
@@ -64,6 +63,7 @@ def _list_page(
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
     spoken, typed = language_of(request), list_words.typed_filters(form)
+    today = list_words.today_there(request, session, finding, selection)
     feeds = alternates_of_events(request, selection)
     if topic:
         feeds = alternates(request, f"/topics/{topic.slug}", {}, topic.name, ("ics", "atom", "json"))
@@ -91,11 +91,11 @@ def _list_page(
         ],
         heading=list_words.heading(session, selection),
         length=list_words.length(request, session, selection, rows, page, more),
-        days_to_choose=list_words.days_to_choose(request, form),
+        days_to_choose=list_words.days_to_choose(request, form, today),
         wider=list_words.wider(request, form, selection),
         previous=page_link(request, form, FILTERS, page - 1) if page > 1 else None,
         following=page_link(request, form, FILTERS, page + 1) if more else None,
-        month_href=link(spoken.code, f"/calendar/{now().year}/{now().month}", typed),
+        month_href=link(spoken.code, f"/calendar/{today.year}/{today.month}", typed),
         mail_href=f"{link(spoken.code, '/subscribe', {'topic': topic.slug} if topic else typed)}#mail",
         subscribe=subscribe_links(request, feed_path, {} if topic else canonical_query(request, selection)),
         feeds=[] if finding.problem else feeds,

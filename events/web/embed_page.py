@@ -11,12 +11,11 @@ from starlette.responses import Response
 from ..errors import BranchlineError, InvalidForm, Message, Unreadable, say
 from ..palette import Palette, colour
 from . import choosing, near
-from .calendars import FILTERS
 from .choosing import NOT_A_CHOICE, Chosen, ticked
 from .embedding import Look, branches_heading, events_heading, frame, read_look
 from .environment import link
 from .finding import read_selection
-from .forms import Form, query
+from .forms import FILTERS, Form, query
 from .reading import other_links
 from .security import CSP
 from .state import language_of, state_of

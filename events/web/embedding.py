@@ -19,7 +19,7 @@ from ..branches.queries import Moved
 from ..branches.serving import reason
 from ..calendars import queries
 from ..calendars.content import title
-from ..calendars.queries import Listed, Selection, next_dates_of_branches
+from ..calendars.queries import Listed, Selection
 from ..errors import BranchlineError, InvalidForm, Message, NotFound, Unreadable, say
 from ..language import Language
 from ..palette import Palette, colour
@@ -27,15 +27,12 @@ from ..places.geo import Distance
 from ..places.readings import Interpretation
 from . import near
 from .assets import ON_DARK_SCREENS
-from .calendars import FILTERS
 from .endpoints import now
 from .environment import link
 from .finding import Finding, find_place, select_near
-from .forms import Form, page_number, query
-from .map import directions
-from .opening import opening_notes
+from .forms import FILTERS, Form, page_number, query, whole_number
 from .responses import page_link
-from .rows import BranchRow, branch_row, by_day, event_row
+from .rows import by_day
 from .state import language_of, state_of
 from .templating import render
 
@@ -166,7 +163,7 @@ def _framed(request: Request, template: str, fill: Callable[[Form], Mapping[str,
     response = render(request, template, status_code=200, look=look, **shown)
     response.headers["Cache-Control"] = f"public, max-age={AGE_S}"
     if form["near"].strip():  # which country is meant may follow from the reader's language
-        response.headers["Vary"] = "Accept-Language"
+        response.headers.append("Vary", "Accept-Language")
     return response
 
 
@@ -218,11 +215,12 @@ def _event_list(request: Request, session: Session, form: Form) -> _Subject:
 def _one_event(request: Request, session: Session, form: Form) -> _Subject:
     """An event of which only this one is shown, with its dates: the other filters say nothing then."""
     text = form["event"].strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = whole_number(text)
+    if number is None:
         raise Unreadable(
             say("“event” is the number of an event, as in its address, not “%(text)s”.", text=text[:40])
         )
-    found = queries.public_event(session, int(text))
+    found = queries.public_event(session, number)
     spoken = language_of(request)
     page = link(spoken.code, f"/events/{found.id}", {})
     return _Subject(Selection(event_id=found.id), title(found, None, spoken).text, page)
@@ -251,13 +249,14 @@ def branches_heading(spoken: Language, place: Interpretation | None) -> str:
 
 def _items(form: Form) -> int:
     text = form["items"].strip() or str(ITEMS)
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_ITEMS):
+    number = whole_number(text)
+    if number is None or not 1 <= number <= MOST_ITEMS:
         raise Unreadable(
             say(
                 "“items” can be a number from 1 to %(most)d, not “%(text)s”.", most=MOST_ITEMS, text=text[:40]
             )
         )
-    return int(text)
+    return number
 
 
 # ---------------------------------------------------------------- branches
@@ -275,7 +274,7 @@ def _branches(request: Request, session: Session, form: Form) -> dict[str, objec
     else:
         others, pages = near.listed(session, near.read_wish(request, session, form), number)
         more = number < pages
-    cards = _Cards(request, session, [*(branch for branch, *_ in ranked), *others])
+    cards = near.Cards(request, session, [*(branch for branch, *_ in ranked), *others])
     spoken, kept = language_of(request), (*near.KEPT, *LOOKS)
     return {
         "heading": branches_heading(spoken, finding.place),
@@ -303,27 +302,3 @@ def _called(session: Session, finding: Finding) -> list[Branch]:
     if finding.place is not None:
         return []
     return branches.at_slugs(session, [one.slug for one in finding.readings if one.kind == "branch"])
-
-
-class _Cards:
-    """Cards of branches; what they have in common is asked once."""
-
-    def __init__(self, request: Request, session: Session, shown: Sequence[Branch]) -> None:
-        self.request, self.spoken = request, language_of(request)
-        self.coming = next_dates_of_branches(session, [one.id for one in shown if one.id], now())
-        self.notes = opening_notes(self.spoken, shown, now(), self.coming)
-
-    def of(
-        self, branch: Branch, number: int | None = None, away: Distance | None = None, why: str = ""
-    ) -> BranchRow:
-        coming = self.coming.get(branch.id or 0)
-        return branch_row(
-            self.request,
-            branch,
-            away=away,
-            next_event=event_row(self.request, coming) if coming else None,
-            number=number,
-            reason=why,
-            opening=self.notes.get(branch.id or 0),
-            directions=directions(self.spoken, branch) if branch.status in branches.FOUND else (),
-        )

@@ -7,23 +7,21 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches import queries as branches
+from ..branches.locating import zone_at
 from ..calendars import queries
 from ..calendars.counting import number_up_to
 from ..calendars.queries import PAGE, Listed, Selection
+from ..calendars.timezones import to_wall
 from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance
 from .endpoints import now
 from .environment import link
 from .finding import Finding
-from .forms import Form
+from .forms import FILTERS, Form
 from .rows import distance_text, unit_of
-from .state import language_of
+from .state import language_of, state_of
 
-FILTERS = (
-    *("near", "country", "within", "branch", "topic", "from", "to"),
-    *("online", "language", "access", "q"),
-)
 MOST_COUNTED = 500
 WIDER = (5, 10, 25, 50, 100, 250)  # in the reader's unit, as feeds round distances
 SATURDAY = 5
@@ -70,24 +68,38 @@ def _all(spoken: Language, number: int, selection: Selection) -> str:
 
 
 def place_chips(
-    request: Request, form: Form, finding: Finding, selection: Selection
+    request: Request, form: Form, finding: Finding, selection: Selection, path: str = "/events"
 ) -> list[tuple[str, str]]:
     """The place and the distance that was chosen, as `chips` has the other filters."""
     if finding.place is None or selection.within is None:
         return []
     spoken, kept = language_of(request), typed_filters(form)
-    anywhere = link(spoken.code, "/events", {**kept, "near": "", "country": "", "within": ""})
+    anywhere = link(spoken.code, path, {**kept, "near": "", "country": "", "within": ""})
     found = [(spoken.say(say("Near %(place)s", place=finding.place.label)), anywhere)]
     if form["within"].strip():
         words = say("Within %(distance)s", distance=distance_text(request, selection.within))
-        found.append((spoken.say(words), link(spoken.code, "/events", {**kept, "within": ""})))
+        found.append((spoken.say(words), link(spoken.code, path, {**kept, "within": ""})))
     return found
 
 
-def days_to_choose(request: Request, form: Form) -> list[tuple[str, str, bool]]:
+def today_there(request: Request, session: Session, finding: Finding, selection: Selection) -> date:
+    """By the clock of the place that was typed, or of the one branch that was chosen, else of the organisation.
+
+    Filters name days of the events' own zones. By a clock of ours, an evening in America would be tomorrow already.
+    """
+    if finding.place is not None and finding.place.point is not None:
+        timezone = zone_at(finding.place.point)
+    elif len(selection.branches) == 1:
+        timezone = branches.here(session, selection.branches[0]).timezone
+    else:
+        timezone = state_of(request).whereabouts.timezone(session, now())
+    return to_wall(now(), timezone).date()
+
+
+def days_to_choose(request: Request, form: Form, today: date) -> list[tuple[str, str, bool]]:
     """Any day, today, the weekend, a week: label, address, and whether it is chosen. Addresses name days, so that
     they can be kept."""
-    spoken, kept, today = language_of(request), typed_filters(form), now().date()
+    spoken, kept = language_of(request), typed_filters(form)
     saturday = today + timedelta(days=SATURDAY - today.weekday())
     spans: list[tuple[Message, date | None, date | None]] = [
         (say("Any day"), None, None),

@@ -19,8 +19,8 @@ from .calendars import chips
 from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
-from .forms import Form, query
-from .list_words import FILTERS
+from .forms import FILTERS, Form, query
+from .list_words import place_chips, today_there
 from .rows import EventRow, event_row
 from .state import language_of
 from .subscribing import alternates_of_events
@@ -66,6 +66,8 @@ def month(request: Request, session: Session) -> Response:
     if finding.problem is None:
         listed, more = dates_between(session, selection, days[0][0], days[-1][-1], MOST_DATES)
     filters: dict[str, object] = {name: list(form.all(name)) for name in KEPT}
+    today = today_there(request, session, finding, selection)
+    is_now = first == today.replace(day=1)
     shown = _days(request, listed, [day for week in days for day in week], filters, more)
     return render(
         request,
@@ -79,14 +81,14 @@ def month(request: Request, session: Session) -> Response:
         weekdays=[(spoken.short_weekday(day.weekday()), spoken.weekday(day.weekday())) for day in days[0]],
         most=MOST_DATES if more else None,
         is_empty=finding.problem is None and not listed,
-        today=now().date(),
+        today=today,
         chips=chips_of_month(request, session, form, selection, finding),
         feeds=[] if finding.problem else alternates_of_events(request, selection),
         data=linked_data.of_events(request, (spoken.month(first), f"/calendar/{first.year}/{first.month}")),
         filters=filters,
-        since=now().date() if first == now().date().replace(day=1) else first,
+        since=today if is_now else first,
         until=following_month(first) - timedelta(days=1),
-        this_month=None if first == now().date().replace(day=1) else _address(spoken, now().date(), filters),
+        this_month=None if is_now else _address(spoken, today, filters),
         turns=[
             (key, rel, day, spoken.capital(spoken.month_name(day)), _address(spoken, day, filters))
             for key, rel, day in (
@@ -131,12 +133,11 @@ def chips_of_month(
     if finding.problem:
         return []
     path: str = request.scope["path"]
-    found = chips(request, session, form, selection, path)
-    if finding.place:
-        label = say("Near %(place)s", place=finding.place.label)
-        rest = {name: list(form.all(name)) for name in KEPT if name not in ("near", "country", "within")}
-        found.insert(0, (language_of(request).say(label), link(language_of(request).code, path, rest)))
-    return found
+    kept = Form((name, typed) for name in KEPT for typed in form.all(name))
+    return [
+        *place_chips(request, kept, finding, selection, path),
+        *chips(request, session, kept, selection, path),
+    ]
 
 
 def _days(

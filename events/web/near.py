@@ -192,34 +192,41 @@ def _ask(request: Request, session: Session, found: Found) -> dict[str, str] | N
 
 
 class _Rows:
-    """Cards of all branches on the page; what they have in common is asked once."""
+    """All branches on the page, numbered as on its map."""
 
     def __init__(
         self, request: Request, session: Session, found: Found, also: Sequence[Branch], before: int
     ) -> None:
-        self.request, self.session, self.spoken = request, session, language_of(request)
-        listed = [*found.branches, *found.online, *also]
-        self.coming = next_dates_of_branches(session, [branch.id for branch in listed if branch.id], now())
-        self.notes = opening_notes(self.spoken, listed, now(), self.coming)
+        self.spoken = language_of(request)
+        self.cards = Cards(request, session, [*found.branches, *found.online, *also])
         self._number = before
 
     def served(self, one: Served) -> BranchRow:
-        return self._row(one.branch, self._next_number(), one.distance, self.spoken.say(reason(one.fit)))
+        return self.cards.of(one.branch, self._next_number(), one.distance, self.spoken.say(reason(one.fit)))
 
     def near(self, one: Near) -> BranchRow:
-        return self._row(one.branch, self._next_number(), one.distance)
+        return self.cards.of(one.branch, self._next_number(), one.distance)
 
     def of(self, branches: Sequence[Branch]) -> list[BranchRow]:
-        return [self._row(branch) for branch in branches]
+        return [self.cards.of(branch) for branch in branches]
 
     def resting(self, one: Near) -> BranchRow:
-        return self._row(one.branch, None, one.distance)
+        return self.cards.of(one.branch, None, one.distance)
 
     def _next_number(self) -> int:
         self._number += 1
         return self._number
 
-    def _row(
+
+class Cards:
+    """Of branches; what they have in common is asked once."""
+
+    def __init__(self, request: Request, session: Session, shown: Sequence[Branch]) -> None:
+        self.request, self.session, self.spoken = request, session, language_of(request)
+        self.coming = next_dates_of_branches(session, [branch.id for branch in shown if branch.id], now())
+        self.notes = opening_notes(self.spoken, shown, now(), self.coming)
+
+    def of(
         self, branch: Branch, number: int | None = None, away: Distance | None = None, why: str = ""
     ) -> BranchRow:
         coming: Listed | None = self.coming.get(branch.id or 0)

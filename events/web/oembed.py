@@ -16,10 +16,9 @@ from ..calendars import content, queries
 from ..errors import BranchlineError, NotFound, Unreadable, say
 from ..language import Language, language
 from . import near
-from .calendars import FILTERS
 from .embedding import HEIGHT, frame
 from .environment import link
-from .forms import Form, query
+from .forms import FILTERS, Form, query, whole_number
 from .state import state_of
 
 WIDTH = 600  # pixels
@@ -73,11 +72,12 @@ def _pixels(form: Form, name: str, ours: int) -> int:
     text = form[name].strip()
     if not text:
         return ours
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and int(text) > 0):
+    number = whole_number(text)
+    if not number:
         raise Unreadable(
             say("“%(name)s” can be a number of pixels, not “%(text)s”.", name=name, text=text[:40])
         )
-    return min(int(text), ours)
+    return min(number, ours)
 
 
 def _embedded(request: Request, session: Session, url: str) -> Embedded:
@@ -120,9 +120,10 @@ def _one(session: Session, spoken: Language, kind: str, name: str) -> Frame:
     if kind == "topics":
         topic = queries.topic_at(session, name)
         return topic.name, "/embed/events", {"topic": topic.slug}
-    if not re.fullmatch(r"\d{1,9}", name, re.ASCII):
+    number = whole_number(name)
+    if number is None:
         raise _nothing_to_show()
-    event = queries.public_event(session, int(name))
+    event = queries.public_event(session, number)
     return content.title(event, None, spoken).text, "/embed/events", {"event": event.id}
 
 

@@ -10,6 +10,7 @@ from ..errors import NotFound
 from ..messages import outbox
 from ..migrations import is_newest
 from . import linked_data, news
+from .conditional import accepts_gzip
 from .endpoints import now
 from .rows import by_day
 from .state import language_of, state_of
@@ -71,7 +72,10 @@ async def static(request: Request) -> Response:
     asset = state_of(request).assets.at(request.scope["path"])
     if asset is None:
         raise NotFound
-    headers = {"Cache-Control": f"public, max-age={STATIC_AGE_S}, immutable"}
+    headers = {"Cache-Control": f"public, max-age={STATIC_AGE_S}, immutable", "Vary": "Accept-Encoding"}
+    if asset.zipped and accepts_gzip(request.headers):
+        headers["Content-Encoding"] = "gzip"
+        return Response(asset.zipped, media_type=asset.media_type, headers=headers)
     return Response(asset.content, media_type=asset.media_type, headers=headers)
 
 

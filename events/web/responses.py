@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Match
 
 from ..errors import BranchlineError, InvalidForm, NotFound, TooOften, Unavailable, Unreadable, say
 from .environment import link
@@ -27,7 +28,7 @@ TITLES = {
     403: say("That did not come from our page"),
     404: say("Page not found"),
     405: say("That is not possible here"),
-    409: say("Somebody was faster"),
+    409: say("That has changed meanwhile"),
     410: say("No longer here"),
     413: say("Too large"),
     422: say("We could not read that"),
@@ -56,10 +57,10 @@ def see_other(request: Request, path: str, **query: object) -> RedirectResponse:
     return RedirectResponse(link(language_of(request).code, path, query), 303)
 
 
-def moved(request: Request, path: str) -> RedirectResponse:
-    """A permanent redirect that keeps the query."""
+def moved(request: Request, path: str, status: int = 301) -> RedirectResponse:
+    """A redirect that keeps the language and the query; permanent, unless said otherwise."""
     target = link(language_of(request).code, path, {})
-    return RedirectResponse(f"{target}?{request.url.query}" if request.url.query else target, 301)
+    return RedirectResponse(f"{target}?{request.url.query}" if request.url.query else target, status)
 
 
 def page_link(request: Request, form: Form, names: Iterable[str], page: int) -> str:
@@ -120,7 +121,7 @@ def on_error(request: Request, error: Exception) -> Response:
             response.headers.update(error.headers or {})
             return response
         case HTTPException(status_code=404):
-            return answer_to(request, NotFound())
+            return _without_slash(request) or answer_to(request, NotFound())
         case HTTPException():
             return answer_to(request, Unreadable(say("The request cannot be read.")))
         case OperationalError():
@@ -136,6 +137,17 @@ def on_error(request: Request, error: Exception) -> Response:
     return answer_to(
         request, _Unexpected(say("Something went wrong on our side. We have written down what happened."))
     )
+
+
+def _without_slash(request: Request) -> Response | None:
+    """To the address without the slash at its end, if there is one. Starlette's own redirect, which is switched off,
+    would lose the language."""
+    path: str = request.scope["path"]
+    asked = {**request.scope, "path": path.rstrip("/")}
+    is_there = path.endswith("/") and any(
+        route.matches(asked)[0] is not Match.NONE for route in request.app.routes
+    )
+    return moved(request, asked["path"], 307) if is_there else None
 
 
 class _MethodNotAllowed(BranchlineError):

@@ -1,32 +1,22 @@
 """Pages from templates, with what every page needs."""
 
+import gzip
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Match, Route
 
 from . import icons
+from .conditional import accepts_gzip
 from .environment import link, prefixed
+from .forms import FILTERS
 from .state import language_of, state_of
 
 # What makes a page another page, and not only the same one as somebody came to it.
-LIST = (
-    "near",
-    "country",
-    "within",
-    "branch",
-    "topic",
-    "from",
-    "to",
-    "online",
-    "language",
-    "access",
-    "q",
-    "open",
-)
-PASSED_ON = (*LIST, "date", "page")
+PASSED_ON = (*FILTERS, "open", "date", "page")
 SHOWN = {"GET", "HEAD"}
 
 
@@ -43,9 +33,20 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: ob
         "person": person,
         "notice": None,
     }
-    response = HTMLResponse(state.templates.render(spoken.code, name, shared | context), status_code)
-    response.headers["Cache-Control"] = "no-store" if person else "no-cache"
-    return response
+    page = state.templates.render(spoken.code, name, shared | context).encode()
+    headers = {"Cache-Control": "no-store" if person else "no-cache", "Vary": "Accept-Encoding"}
+    if _may_be_packed(request):
+        page = gzip.compress(page, compresslevel=6, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return HTMLResponse(page, status_code, headers)
+
+
+def _may_be_packed(request: Request) -> bool:
+    """Not a page with something of its reader's: packed together with what somebody else chose, its length would tell
+    that letter by letter (BREACH).
+    """
+    is_anybodys = "cookie" not in request.headers and "token" not in request.path_params
+    return is_anybodys and accepts_gzip(request.headers)
 
 
 # ---------------------------------------------------------------- where the page is
@@ -84,7 +85,8 @@ def page_path(request: Request) -> str:
     # Two slashes at the beginning would lead to another host, which is called what comes next.
     path = "/" + str(request.scope["path"]).lstrip("/\\")
     if request.method in SHOWN:
-        return path
+        # As it is written in addresses: browsers leave a tab out, even one between two slashes.
+        return quote(path, safe="/:@,+;=~")
     return _page_with_the_form(request) or next(
         (above for above in _upward(path) if _is_shown(request, above)), "/"
     )

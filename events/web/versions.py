@@ -18,12 +18,12 @@ from ..calendars.recurrence import parse_rule
 from ..calendars.timezones import to_wall
 from ..calendars.wording import Translations
 from ..desk import proposals
-from ..errors import Conflict, Message, NotFound, say
+from ..errors import Conflict, Message, say
 from ..language import Language
 from ..people import history, permissions
 from ..people.history import Version
 from .endpoints import now, person_of
-from .forms import Form
+from .forms import Form, number_at
 from .mine import event_at, event_to_change
 from .responses import see_other
 from .state import language_of, state_of
@@ -117,10 +117,8 @@ def removed_page(request: Request, session: Session) -> Response:
 
 
 def _version_at(request: Request, session: Session) -> tuple[Event, Version]:
-    event, number = event_at(request, session), str(request.path_params["number"])
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise NotFound
-    return event, history.version(session, changes.subject(event), int(number))
+    event = event_at(request, session)
+    return event, history.version(session, changes.subject(event), number_at(request, "number"))
 
 
 def _obstacle(request: Request, session: Session, event: Event, version: Version) -> Message | None:

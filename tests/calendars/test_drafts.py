@@ -128,6 +128,13 @@ def test_midnight_of_an_all_day_event_may_be_skipped_by_the_clocks() -> None:
     )
 
 
+def test_an_address_with_its_town_fits_into_the_one_line_that_is_kept_of_it() -> None:
+    long = {"name": "Hall", "address_1": "x" * 200, "city": "y" * 120}
+    assert "300 characters at most" in wrong(venue=long)["venue.address_1"]
+    kept = draft(venue={**long, "city": "y" * 90}).venue
+    assert kept is not None and draft(venue={"name": "Hall", "address_1": kept.address_line})
+
+
 def test_an_online_event_has_no_venue() -> None:
     assert "no place to go to" in wrong(attendance="online", venue={"name": "Hall"})["venue"]
     assert draft(attendance="hybrid", venue={"name": "Hall"}, online_url="https://meet.example.org/x")

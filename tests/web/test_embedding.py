@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
-from events.branches.models import FormerSlug
+from events.branches.models import Branch, FormerSlug, Status
 from events.calendars import derived
 from events.calendars.content import Publishing
 from events.calendars.models import Event
@@ -104,8 +104,8 @@ def test_no_view_behind_a_frame_ever_sees_a_cookie(settings: Settings) -> None:
 def test_the_reader_s_language_that_may_decide_on_a_country_is_told_to_caches(
     ben: TestClient, cast: Cast
 ) -> None:
-    assert ben.get("/embed/events?near=60614").headers["vary"] == "Accept-Language"
-    assert "vary" not in ben.get("/embed/events").headers
+    assert ben.get("/embed/events?near=60614").headers["vary"] == "Accept-Encoding, Accept-Language"
+    assert ben.get("/embed/events").headers["vary"] == "Accept-Encoding"
 
 
 def test_events_are_shown_by_day_with_their_zone_and_lead_out_of_the_frame(
@@ -183,6 +183,18 @@ def test_branches_are_a_directory_or_the_nearest_with_how_far_they_are(
 
 def test_branches_of_a_name_are_found_in_a_frame_too(ben: TestClient, cast: Cast) -> None:
     assert "Calle del Pez" in ben.get("/embed/branches?near=Club+Abedul").text
+
+
+def test_a_branch_that_has_closed_says_in_a_frame_who_took_over(
+    ben: TestClient, database: Database, cast: Cast
+) -> None:
+    with database.writing() as session:
+        closed = session.get_one(Branch, cast.birch.id)
+        closed.status, closed.successor_id = Status.CLOSED, cast.alder.id
+        closed.stand_at(None)
+    page = ben.get("/embed/branches?near=Club+Abedul").text
+    assert "This branch has closed." in page
+    assert link_called(page, "<bdi>Alder Club</bdi>") == "/branches/alder"
 
 
 def test_what_cannot_be_shown_is_said_in_the_frame(ben: TestClient, cast: Cast) -> None:

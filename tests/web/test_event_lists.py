@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -545,7 +546,7 @@ def test_whatever_the_form_takes_stands_in_the_address_and_comes_back_from_it(
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_days_are_chosen_by_one_link_that_keeps_the_other_filters(ben: TestClient, tool_night: int) -> None:
-    today = datetime.now(UTC).date()
+    today = datetime.now(ZoneInfo("America/Chicago")).date()
     days = chips(ben.get("/events?q=tool&from=2043-12-01").text, "Days")
     assert list(days) == ["Any day", "Today", "This weekend", "Next 7 days"]
     assert days["Any day"] == "/events?q=tool"
@@ -605,3 +606,16 @@ def test_several_days_say_each_of_their_days_in_full_and_whole_days_have_no_hour
     assert "Friday, November 27, 2043, 6:00 PM – Sunday, November 29, 2043, 12:00 PM" in pages[0]
     assert "Friday, November 27, 2043 – Saturday, November 28, 2043" in pages[1]
     assert 'datetime="2043-11-27"' in pages[1] and not any("data-here" in page for page in pages)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_is_not_online_any_more_has_no_link_to_join_anywhere(
+    database: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    """A form keeps the link, so that it is there again when people meet online once more."""
+    link = "https://meet.example/tools"
+    paths = [f"/events/{{}}{form}" for form in ("", ".ics", "/poster")] + ["/events.json", "/events.atom"]
+    for attendance, told in (("in-person", 0), ("hybrid", 4)):
+        number = added(database, publishing, cast.alder, attendance=attendance, online_url=link)
+        told_of = [path for path in paths if "meet.example" in ben.get(path.format(number)).text]
+        assert len(told_of) == told, told_of

@@ -119,3 +119,14 @@ def test_addresses_for_search_engines_are_whole_and_have_a_default(
     spanish = f"/es{path}".removesuffix("/")
     expected = [("en", BASE + path), ("es", BASE + spanish), ("x-default", BASE + path)]
     assert [(code, unescape(href)) for code, href in ALTERNATE.findall(ben.get(spanish).text)] == expected
+
+
+def test_a_slash_too_many_does_not_change_the_language(ben: TestClient, cast: Cast) -> None:
+    for path, whereto in [
+        ("/es/events/?q=a", "/es/events?q=a"),
+        ("/events/", "/events"),
+        ("/es/branches/alder//", "/es/branches/alder"),
+    ]:
+        answer = ben.get(path, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, whereto), path
+    assert ben.get("/es/nothing/", follow_redirects=False).status_code == 404

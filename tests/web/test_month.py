@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 from starlette.applications import Starlette
@@ -12,7 +13,7 @@ from events.calendars import derived
 from events.calendars.content import Publishing
 from events.calendars.models import Event
 from events.db import Database
-from events.web import month
+from events.web import list_words, month
 from tests.conftest import Cast
 from tests.web.test_event_lists import ONCE, THEN, added, counted
 
@@ -135,8 +136,12 @@ def test_each_filter_can_be_taken_away_and_every_way_on_keeps_the_others(
     assert "Repair day" in page and "Noche" not in page
     chips = re.findall(r'<a class="chip" href="([^"]*)">(.*?)</a>', page, re.DOTALL)
     assert [words(text) for _, text in chips] == ["Remove filter: Near 41.92,-87.65", "Remove filter: Repair"]
-    assert chips[0][0] == f"{DECEMBER}?topic=repair"
+    assert [unescape(href) for href, _ in chips] == [
+        f"{DECEMBER}?topic=repair",
+        f"{DECEMBER}?near=41.92,-87.65",
+    ]
     assert "Noche" in ben.get(chips[0][0]).text
+    assert "Within 10 mi" in ben.get(f"{DECEMBER}?{filters}&within=10").text, "as on the list"
     kept = "near=41.92,-87.65&amp;topic=repair"
     for path in (
         f"/events?{kept}&amp;from=2043-12-01&amp;to=2043-12-31",
@@ -150,12 +155,25 @@ def test_each_filter_can_be_taken_away_and_every_way_on_keeps_the_others(
 
 
 def test_today_is_marked_and_another_month_leads_to_it(ben: TestClient, cast: Cast) -> None:
-    today = datetime.now(UTC)
+    today = datetime.now(ZoneInfo(cast.alder.timezone))
     here = f"/calendar/{today.year}/{today.month}"
     page = ben.get(here).text
     assert 'aria-current="date"' in cell(page, f"{today:%Y-%m-%d}")
     assert page.count('aria-current="date"') == 1 and ">Today</a>" not in page
     assert f'href="{here}?q=saw">Today</a>' in ben.get(f"{DECEMBER}?q=saw").text
+
+
+def test_an_evening_in_chicago_is_not_tomorrow_yet(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_words, "now", lambda: datetime(2043, 12, 1, 2, 0, tzinfo=UTC))
+    page = ben.get("/calendar/2043/11").text
+    assert 'aria-current="date"' in cell(page, "2043-11-30") and ">Today</a>" not in page
+    assert 'href="/events?from=2043-11-30&amp;to=2043-11-30">Today</a>' in ben.get("/events").text
+    assert "/calendar/2043/11" in ben.get("/events").text
+    for of_madrid in ("branch=birch", "near=40.42,-3.70"):
+        assert "from=2043-12-01&amp;to=2043-12-01" in ben.get(f"/events?{of_madrid}").text, of_madrid
+        assert 'aria-current="date"' in cell(ben.get(f"{DECEMBER}?{of_madrid}").text, "2043-12-01")
 
 
 def test_an_empty_month_says_what_to_do(ben: TestClient, cast: Cast) -> None:
@@ -198,6 +216,7 @@ def test_titles_of_any_kind_stay_in_their_cell(
 def test_a_full_month_takes_as_many_queries_as_an_empty_one(
     database: Database, app: Starlette, ben: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
+    ben.get(DECEMBER)  # after which it is known for a minute by which clock the organisation lives
     taken = []
     for number in (0, 10):
         for each in range(number):
