@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from .branches.queries import Whereabouts
 from .calendars.content import Publishing
@@ -25,7 +27,7 @@ from .web.assets import Assets
 from .web.environment import Templates
 from .web.responses import on_error
 from .web.routes import routes
-from .web.security import Guard, Language
+from .web.security import Guard, Language, security_headers
 from .web.state import State
 
 FLUSH_EVERY_S = 60.0
@@ -57,6 +59,12 @@ def create_app(settings: Settings) -> Starlette:
             await asyncio.sleep(FLUSH_EVERY_S)
             await asyncio.get_running_loop().run_in_executor(threads, flush_polls)
 
+    def unexpected(request: Request, error: Exception) -> Response:
+        """This one answer is made outside of all middleware."""
+        response = on_error(request, error)
+        response.headers.update(security_headers(settings))
+        return response
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         flushing = asyncio.create_task(flush_now_and_then())
@@ -77,7 +85,7 @@ def create_app(settings: Settings) -> Starlette:
             BranchlineError: on_error,
             HTTPException: on_error,
             OperationalError: on_error,
-            Exception: on_error,
+            Exception: unexpected,
         },
     )
     app.router.redirect_slashes = False  # `on_error` does that, in the language of the address

@@ -43,6 +43,13 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
+def security_headers(settings: Settings) -> dict[str, str]:
+    found = dict(SECURITY_HEADERS)
+    if settings.secure:
+        found["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    return found
+
+
 class UnknownHost(BranchlineError):
     status = 400
 
@@ -74,9 +81,7 @@ class Guard:
         self.app = app
         self.own_host = urlsplit(settings.base_url).netloc.lower() if settings.base_url else None
         self.origin = settings.base_url
-        self.headers = dict(SECURITY_HEADERS)
-        if settings.secure:
-            self.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        self.headers = security_headers(settings)
         self.framed = self.headers | {"Content-Security-Policy": CSP.replace(NOT_FRAMED, "frame-ancestors *")}
         del self.framed["X-Frame-Options"]  # which cannot say that anybody may
 

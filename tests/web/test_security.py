@@ -1,8 +1,12 @@
 """What stands before every route. Who may use which is in test_routes.py."""
 
+from collections.abc import Mapping
+from itertools import count
+
 import pytest
 from starlette.testclient import TestClient
 
+from events.web.environment import Templates
 from tests.conftest import Cast
 
 
@@ -44,6 +48,25 @@ def test_every_answer_carries_the_security_headers(ben: TestClient, cast: Cast) 
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
+
+
+def test_what_nobody_expected_is_said_in_the_reader_s_language_and_guarded_as_every_answer(
+    ben: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Templates.render, count()
+
+    def fails_once(self: Templates, code: str, name: str, context: Mapping[str, object]) -> str:
+        if next(calls) == 0:
+            raise RuntimeError
+        return real(self, code, name, context)
+
+    monkeypatch.setattr(Templates, "render", fails_once)
+    client = TestClient(ben.app, base_url="http://localhost", raise_server_exceptions=False)
+    answer = client.get("/es/about")
+    assert answer.status_code == 500 and '<html lang="es"' in answer.text
+    assert 'href="/about"' in answer.text, "the way to the other language"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-frame-options"] == "DENY"
 
 
 def test_a_body_that_is_too_large_is_413(ben: TestClient, cast: Cast) -> None:
