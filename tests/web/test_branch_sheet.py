@@ -68,8 +68,8 @@ def test_what_the_table_would_change_is_seen_cell_by_cell_and_then_done(
     for words in (
         *("branches.csv", "1 branch changes", "0 branches are new", "1 branch stays as it is"),
         *(
-            "Alder Club Row 2 Telephone (empty) → becomes 112",
-            "Exact address only in person no → becomes yes",
+            "Alder Club Row 2 Telephone (empty) › becomes 112",
+            "Exact address only in person no › becomes yes",
         ),
     ):
         assert words in shown, words
@@ -128,7 +128,7 @@ def test_what_is_no_more_as_it_was_seen_is_shown_again(
         session.get_one(Branch, cast.alder.id).phone = "110"
     shown = dee.post(f"{at}/application", data={"seen": seen})
     assert shown.status_code == 409 and "Branches have changed since you looked at this" in shown.text
-    assert "Telephone 110 → becomes 112" in text_of(shown.text)
+    assert "Telephone 110 › becomes 112" in text_of(shown.text)
     assert phone(database) == "110"
     dee.post(f"{at}/application", data={"seen": seal_of(shown.text)})
     assert phone(database) == "112"
