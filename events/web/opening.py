@@ -388,8 +388,10 @@ def _day_at(spoken: Language, here: datetime, at: datetime) -> str:
 
 
 def _day_name(spoken: Language, here: datetime, at: datetime) -> str:
-    """A weekday within a week, for after that it could be taken for an earlier one."""
-    weekday = spoken.weekday(at.weekday())
-    if (at.date() - here.date()).days < 7:
+    """A weekday within a week, a day without its year within eleven months: beyond, either could be an earlier one."""
+    weekday, days = spoken.weekday(at.weekday()), (at.date() - here.date()).days
+    if days < 7:
         return weekday
+    if days > 330:
+        return spoken.day(at.date())
     return spoken.say(say("%(weekday)s, %(day)s", weekday=weekday, day=spoken.month_day(at.date())))

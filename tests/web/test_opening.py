@@ -396,6 +396,13 @@ def test_the_note_says_how_it_is_now(
         (
             DEMO,
             f"{TUESDAY} 12:00",
+            event("2026-08-18T19:00", "2029-05-14T19:00", title="Exhibition"),
+            "Closed today, but meeting now, until Monday, May 14, 2029 at 7:00 PM: Exhibition",
+            "Cerrado hoy, pero hay reunión ahora, hasta el lunes, 14 de mayo de 2029 a las 19:00: Exhibition",
+        ),
+        (
+            DEMO,
+            f"{TUESDAY} 12:00",
             replace(EVENING, attendance=Attendance.ONLINE),
             "Closed today, but online meeting at 7:00 PM: Tool night",
             "Cerrado hoy, pero hay reunión en línea a las 19:00: Tool night",
