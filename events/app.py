@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -59,12 +59,6 @@ def create_app(settings: Settings) -> Starlette:
             await asyncio.sleep(FLUSH_EVERY_S)
             await asyncio.get_running_loop().run_in_executor(threads, flush_polls)
 
-    def unexpected(request: Request, error: Exception) -> Response:
-        """This one answer is made outside of all middleware."""
-        response = on_error(request, error)
-        response.headers.update(security_headers(settings))
-        return response
-
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         flushing = asyncio.create_task(flush_now_and_then())
@@ -85,7 +79,7 @@ def create_app(settings: Settings) -> Starlette:
             BranchlineError: on_error,
             HTTPException: on_error,
             OperationalError: on_error,
-            Exception: unexpected,
+            Exception: _for_the_unexpected(settings),
         },
     )
     app.router.redirect_slashes = False  # `on_error` does that, in the language of the address
@@ -104,3 +98,14 @@ def create_app(settings: Settings) -> Starlette:
         templates=Templates(settings, assets, identity),
     )
     return app
+
+
+def _for_the_unexpected(settings: Settings) -> Callable[[Request, Exception], Response]:
+    """Its answer is the one that is made outside of all middleware."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        response = on_error(request, error)
+        response.headers.update(security_headers(settings))
+        return response
+
+    return answer

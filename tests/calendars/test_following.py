@@ -99,6 +99,10 @@ class Followed:
             return {event.source_uid or "": event.state for event in session.exec(select(Event)).all()}
 
 
+# What asks the database in ways of its own runs on both engines; the rest is the same on either.
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def club(
     database: Database, settings: Settings, publishing: Publishing, ana: TestClient, cast: Cast
@@ -129,6 +133,7 @@ def uploaded(ana: TestClient, body: bytes, name: str = "diary.ics") -> str:
 # ---------------------------------------------------------------- looking first
 
 
+@ON_SQLITE
 def test_nothing_is_taken_over_before_ana_has_seen_what_is_in_it(club: Followed, ben: TestClient) -> None:
     club.says(*FOUR, vevent("bad", "No end", 1, "RRULE:FREQ=SECONDLY"))
     page = posted(club.ana, url=f"webcal://{ADDRESS}/club.ics".replace("webcal", "http"))
@@ -159,12 +164,14 @@ def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben:
     assert "of them new" not in club.ana.get(again).text, "the same file a second time brings nothing new"
 
 
+@ON_SQLITE
 def test_a_file_over_2_mb_is_refused_at_once(ana: TestClient) -> None:
     body = calendar(vevent("x", "Long", 0, "DESCRIPTION:" + "x" * 2_100_000))
     answer = ana.post("/organize/imports", data={"branch": "alder"}, files={"file": ("big.ics", body)})
     assert answer.status_code == 413 and "2 MB" in answer.text
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
@@ -180,6 +187,7 @@ def test_what_is_no_address_is_said_at_the_field_and_kept(ana: TestClient, typed
     assert typed in answer.text
 
 
+@ON_SQLITE
 def test_plain_http_is_for_operators_who_allow_it(settings: Settings, database: Database, cast: Cast) -> None:
     with running(replace(settings, follow_http=False)) as app:
         answer = signed_in(app, database, cast.ana).post(
@@ -188,12 +196,14 @@ def test_plain_http_is_for_operators_who_allow_it(settings: Settings, database: 
     assert answer.status_code == 422 and "must begin with https://" in answer.text
 
 
+@ON_SQLITE
 def test_one_calendar_is_followed_once_for_a_branch(club: Followed) -> None:
     club.start(*FOUR)
     answer = club.ana.post("/organize/imports", data={"branch": "alder", "url": URL})
     assert answer.status_code == 422 and "follows this calendar already" in answer.text
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
@@ -248,6 +258,7 @@ def test_a_moved_a_new_and_a_vanished_event_arrive_with_the_next_look(
     assert "Cancelled: Ladder day" not in ben.get("/branches/alder.ics").text, "it came back"
 
 
+@ON_SQLITE
 def test_an_unchanged_calendar_is_asked_for_with_its_validators_and_touches_nothing(
     club: Followed, ben: TestClient
 ) -> None:
@@ -264,6 +275,7 @@ def test_an_unchanged_calendar_is_asked_for_with_its_validators_and_touches_noth
     assert "In step" in club.ana.get("/organize/imports").text and club.ana.get(page).status_code == 200
 
 
+@ON_SQLITE
 def test_an_upstream_that_is_down_or_talks_nonsense_changes_nothing_and_is_asked_less_often(
     club: Followed, ben: TestClient
 ) -> None:
@@ -290,6 +302,7 @@ def test_an_upstream_that_is_down_or_talks_nonsense_changes_nothing_and_is_asked
     assert club.source().failures == 0 and club.source().error is None
 
 
+@ON_SQLITE
 def test_a_calendar_more_than_half_gone_waits_for_a_person(club: Followed, ben: TestClient) -> None:
     page = club.start(*FOUR)
     club.says(WEEKLY)
@@ -308,6 +321,7 @@ def test_a_calendar_more_than_half_gone_waits_for_a_person(club: Followed, ben: 
     assert "In step" in club.ana.get("/organize/imports").text
 
 
+@ON_SQLITE
 def test_looking_again_before_deciding_takes_nothing_over(club: Followed) -> None:
     club.says(*FOUR)
     page = posted(club.ana, url=URL)
@@ -317,6 +331,7 @@ def test_looking_again_before_deciding_takes_nothing_over(club: Followed) -> Non
     assert club.source().state == "previewed" and club.states() == {}
 
 
+@ON_SQLITE
 def test_a_calendar_that_empties_bit_by_bit_waits_at_the_end(club: Followed) -> None:
     club.start(*FOUR)
     club.says(*FOUR[:2])
@@ -326,6 +341,7 @@ def test_a_calendar_that_empties_bit_by_bit_waits_at_the_end(club: Followed) -> 
     assert club.source().state == "held" and list(club.states().values()).count("published") == 2
 
 
+@ON_SQLITE
 def test_what_changed_since_ana_looked_is_not_confirmed_unseen(club: Followed) -> None:
     page = club.start(*FOUR)
     club.says(WEEKLY)
@@ -337,6 +353,7 @@ def test_what_changed_since_ana_looked_is_not_confirmed_unseen(club: Followed) -
     assert late.status_code == 409 and "has changed since you looked at it" in late.text
 
 
+@ON_SQLITE
 def test_an_answer_that_comes_while_the_worker_looks_is_not_lost(
     club: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -353,6 +370,7 @@ def test_an_answer_that_comes_while_the_worker_looks_is_not_lost(
     assert club.source().state == "active" and list(club.states().values()).count("cancelled") == 3
 
 
+@ON_SQLITE
 def test_a_reading_that_fails_after_the_answer_can_be_confirmed_again(
     club: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +390,7 @@ def refuse(*_: object, **__: object) -> None:
     raise OverLimits()
 
 
+@ON_SQLITE
 def test_an_empty_calendar_waits_for_a_person_however_small_it_was(club: Followed) -> None:
     club.start(vevent("a"))
     club.says()
@@ -379,6 +398,7 @@ def test_an_empty_calendar_waits_for_a_person_however_small_it_was(club: Followe
     assert club.source().state == "held" and club.states() == {"a": "published"}
 
 
+@ON_SQLITE
 def test_what_is_there_but_cannot_be_read_is_not_taken_for_gone(club: Followed, ben: TestClient) -> None:
     page = club.start(*FOUR)
     broken = FOUR[1].replace("DTSTART;TZID=America/Chicago", "DTSTART;TZID=Mars/Base")
@@ -396,6 +416,7 @@ def test_what_is_there_but_cannot_be_read_is_not_taken_for_gone(club: Followed, 
     assert club.states()["c"] == "cancelled"
 
 
+@ON_SQLITE
 def test_the_threshold_counts_what_still_takes_place(club: Followed) -> None:
     club.start(*(vevent(f"e{number}", days=number) for number in range(12)))
     club.says(*(vevent(f"e{number}", days=number) for number in range(6)))
@@ -442,6 +463,7 @@ def test_dates_of_a_series_changed_there_change_here_and_come_back(club: Followe
 # ---------------------------------------------------------------- what was edited here
 
 
+@ON_SQLITE
 def test_what_ana_edited_here_is_never_overwritten_and_the_rest_keeps_in_step(
     club: Followed, publishing: Publishing
 ) -> None:
@@ -476,6 +498,7 @@ def test_what_ana_edited_here_is_never_overwritten_and_the_rest_keeps_in_step(
     assert "Changed here: title and cost" in shown and "Club, diary" in shown
 
 
+@ON_SQLITE
 def test_a_date_that_ana_cancelled_stays_cancelled_when_the_series_shifts_there(
     club: Followed, publishing: Publishing
 ) -> None:
@@ -494,6 +517,7 @@ def test_a_date_that_ana_cancelled_stays_cancelled_when_the_series_shifts_there(
         assert (kept.original_start, kept.reason) == (second + timedelta(minutes=30), "Ana is ill.")
 
 
+@ON_SQLITE
 def test_the_event_form_changes_only_what_was_touched(club: Followed) -> None:
     place = ("LOCATION:Hall\\n5 Far Road", "GEO:41.5;-87.5")
     club.start(vevent("weekly", "Repair", 1, "RRULE:FREQ=WEEKLY;COUNT=8", *place), *FOUR[1:])
@@ -508,6 +532,7 @@ def test_the_event_form_changes_only_what_was_touched(club: Followed) -> None:
         assert memory.edited(store.draft_of(derived.tell(session, weekly)), weekly.upstream) == ["title"]
 
 
+@ON_SQLITE
 def test_an_event_that_went_to_another_branch_is_out_of_reach_of_the_old_one(
     club: Followed, publishing: Publishing, cast: Cast
 ) -> None:
@@ -523,6 +548,7 @@ def test_an_event_that_went_to_another_branch_is_out_of_reach_of_the_old_one(
         assert (event.title, event.branch_id) == ("Saw club", cast.birch.id)
 
 
+@ON_SQLITE
 def test_an_event_that_ana_removed_here_does_not_come_back(club: Followed) -> None:
     club.start(*FOUR)
     with club.database.reading() as session:
@@ -534,6 +560,7 @@ def test_an_event_that_ana_removed_here_does_not_come_back(club: Followed) -> No
         assert club.event(session, "a").deleted_at is not None
 
 
+@ON_SQLITE
 def test_a_calendar_that_is_followed_again_finds_its_events_again(club: Followed) -> None:
     page = club.start(*FOUR)
     assert club.ana.post(f"{page}/removal").status_code == 303
@@ -542,6 +569,7 @@ def test_a_calendar_that_is_followed_again_finds_its_events_again(club: Followed
     assert len(club.states()) == 4
 
 
+@ON_SQLITE
 def test_an_irregular_series_stays_together_and_goes_on_as_time_passes(club: Followed) -> None:
     odd = vevent("odd", "Choir", 0, "RRULE:FREQ=MONTHLY;BYDAY=1TU,3TU")
     club.start(odd)
@@ -554,6 +582,7 @@ def test_an_irregular_series_stays_together_and_goes_on_as_time_passes(club: Fol
 # ---------------------------------------------------------------- who may
 
 
+@ON_SQLITE
 def test_cy_sees_nothing_of_what_alder_follows(club: Followed, cy: TestClient) -> None:
     page = club.start(*FOUR)
     assert cy.get(page).status_code == 404
@@ -594,6 +623,7 @@ def test_a_worker_that_was_killed_between_looking_and_taking_over_goes_on(
     assert len(club.states()) == 4
 
 
+@ON_SQLITE
 def test_the_upstream_is_told_who_asks_and_gets_no_cookie(club: Followed) -> None:
     club.start(*FOUR)
     asked: Asked = club.upstream.asked[-1]
@@ -603,7 +633,7 @@ def test_the_upstream_is_told_who_asks_and_gets_no_cookie(club: Followed) -> Non
 HOSTILE = Path(__file__).parent / "ics"
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@ON_SQLITE
 def test_no_file_of_the_corpus_breaks_a_page_or_a_feed(club: Followed, ben: TestClient) -> None:
     for path in sorted(HOSTILE.glob("*.ics")):
         body = path.read_bytes()
@@ -624,6 +654,7 @@ def test_no_file_of_the_corpus_breaks_a_page_or_a_feed(club: Followed, ben: Test
 # ---------------------------------------------------------------- what is easily forgotten
 
 
+@ON_SQLITE
 def test_half_of_a_calendar_may_go_and_what_is_over_does_not_count(club: Followed) -> None:
     over = [vevent(f"over{number}", "Long ago", -40 - number) for number in range(6)]
     others = (FOUR[3], vevent("d", "Plane day", 4), vevent("e", "Oil day", 5))
@@ -634,6 +665,7 @@ def test_half_of_a_calendar_may_go_and_what_is_over_does_not_count(club: Followe
     assert club.states() == wanted | dict.fromkeys((f"over{number}" for number in range(6)), "published")
 
 
+@ON_SQLITE
 def test_what_is_over_hides_nothing_of_what_has_gone(club: Followed) -> None:
     over = [vevent(f"over{number}", "Long ago", -40 - number) for number in range(6)]
     club.start(*FOUR, *over)
@@ -642,6 +674,7 @@ def test_what_is_over_hides_nothing_of_what_has_gone(club: Followed) -> None:
     assert club.source().state == "held", "three of the four to come"
 
 
+@ON_SQLITE
 def test_a_calendar_is_asked_for_with_the_day_that_it_named_and_a_new_one_without(club: Followed) -> None:
     named = {"ETag": '"one"', "Last-Modified": "Mon, 23 Nov 2026 12:00:00 GMT"}
     club.says(*FOUR, **named)
@@ -657,6 +690,7 @@ def test_a_calendar_is_asked_for_with_the_day_that_it_named_and_a_new_one_withou
     assert validators == [(None, None), (None, None), ('"one"', "Mon, 23 Nov 2026 12:00:00 GMT")]
 
 
+@ON_SQLITE
 def test_nothing_is_taken_over_again_after_a_failure_or_when_only_stamps_differ(club: Followed) -> None:
     club.start(*FOUR)
     before = club.source()
@@ -671,6 +705,7 @@ def test_nothing_is_taken_over_again_after_a_failure_or_when_only_stamps_differ(
     assert (after.changed_at, after.checksum, after.failures) == (before.changed_at, before.checksum, 0)
 
 
+@ON_SQLITE
 def test_what_is_taken_over_is_what_ana_has_seen(club: Followed) -> None:
     club.says(*FOUR)
     page = posted(club.ana, url=URL)
@@ -681,6 +716,7 @@ def test_what_is_taken_over_is_what_ana_has_seen(club: Followed) -> None:
     assert set(club.states()) == {"weekly", "a", "b", "c"}
 
 
+@ON_SQLITE
 def test_a_file_takes_nothing_away(club: Followed, publishing: Publishing, cast: Cast) -> None:
     club.start(*FOUR)
     with club.database.writing() as session:
@@ -712,6 +748,7 @@ def test_two_branches_follow_one_calendar_each_for_itself(club: Followed, cy: Te
             assert source is not None and source.branch_id == event.branch_id
 
 
+@ON_SQLITE
 def test_there_is_nothing_to_confirm_twice(club: Followed) -> None:
     page = club.start(*FOUR)
     assert club.ana.post(f"{page}/confirmation").status_code == 409
@@ -743,6 +780,7 @@ def test_what_a_reader_hands_back_is_all_that_was_read_and_no_more_than_2_mb() -
         reading.read(data + b" " * 2_000_000, window=window, default_timezone="UTC", default_language="en")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "path", ["/organize/imports/٣", "/organize/imports/99999999999999999999", "/organize/imports/x"]
 )

@@ -58,9 +58,6 @@ def test_dee_changes_opening_hours_and_sees_how_they_are_understood(
     window.is_accessible()
     page.get_by_role("button", name="Restore this version").click()
     expect(page.get_by_label("Opening hours")).to_have_value("")
-    for path in ("/organize/branches", "/organize/branches/alder/closing", "/organize/branches/alder/split"):
-        window.visit(path)
-        window.is_accessible()
 
 
 def test_dee_takes_the_table_changes_a_cell_and_brings_it_back_without_scripts(

@@ -133,16 +133,3 @@ def test_the_line_is_put_together_without_scripts_too(
     frame = page.frame_locator("iframe")
     expect(frame.get_by_role("link", name="Tool night").first).to_be_visible()
     assert plain_window.page.context.cookies() == []
-
-
-def test_frames_and_the_page_are_for_everybody(
-    window: Watched, database: Database, cast: Cast, publishing: Publishing
-) -> None:
-    added(database, publishing, cast.alder)
-    window.page.set_viewport_size({"width": 300, "height": 740})
-    for path in ("events?brand=fe8&event=1", "branches?near=41.92,-87.65", "events?theme=pink"):
-        page = window.visit(f"/embed/{path}")
-        window.is_accessible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 300
-    window.visit("/embed?show=branches&theme=pink&within=abc&near=41.92,-87.65")
-    window.is_accessible()

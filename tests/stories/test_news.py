@@ -33,6 +33,5 @@ def test_ana_writes_news_looks_at_it_publishes_it_and_everybody_reads_it(
     window.is_accessible()
     for path in ("/", "/news", "/branches/alder"):
         page = window.visit(path)
-        window.is_accessible()
         page.get_by_role("link", name="We have a new roof").click()
         expect(page.get_by_text("It is dry now.")).to_be_visible()

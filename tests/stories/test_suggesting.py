@@ -93,6 +93,3 @@ def test_a_report_leads_to_the_event_and_off_the_list(
     expect(page.get_by_role("article")).to_contain_text("The bell does not ring.")
     page.get_by_role("button", name="Done").click()
     expect(page.get_by_text("Nothing waits for you")).to_be_visible()
-    for path in ("/suggest", "/suggest/thanks?branch=alder", "/organize/my-branches"):
-        window.visit(path)
-        window.is_accessible()

@@ -22,6 +22,9 @@ from events.places.geo import Point
 
 from ..conftest import Cast, branch
 
+# How branches are found is asked of both engines in tests/branches/test_finding.py.
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 HOLE = [[2.30, 48.85], [2.36, 48.85], [2.36, 48.88], [2.30, 48.88], [2.30, 48.85]]
 SQUARE = [[2.0, 48.6], [2.7, 48.6], [2.7, 49.1], [2.0, 49.1], [2.0, 48.6]]
 FIJI = [[176.0, -20.0], [-178.0, -20.0], [-178.0, -15.0], [176.0, -15.0], [176.0, -20.0]]

@@ -13,6 +13,8 @@ from events.db import Database
 from tests.calendars.test_feeds import weekly
 from tests.conftest import NOW, Cast
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 PAGES = [
     "/",
     "/branches",
