@@ -189,7 +189,6 @@ def shell(tmp_path: Path) -> Shell:
         ("people", "invite", "ana@example.org", "--role", "king"),
         ("serve", "--port", "http"),
         ("serve", "--port", "99999"),
-        ("serve", "--port", "-1"),
         ("serve", "--workers", "0"),
         ("move",),
         ("migrate", "twice"),

@@ -255,7 +255,7 @@ async def asked(
     return status[-1], b"".join(text).decode()
 
 
-PART = 4  # every fourth payload
+PART = 6  # every sixth payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class Tried:
     `path` says where the form of a payload goes, once whatever it needs is there. `texts`: fields that take any
     text, with what they hold at most, because a form that is refused reaches nothing. `email`: the one that takes an
     address. `choices`: fields that take one of few words, or the name of a place; what is typed there is refused, so a
-    part is enough. A form without any fields is a button. `every`: a second payload is enough where what the mail says
+    part is enough. A form without any fields is a button. `every`: a third payload is enough where what the mail says
     came by another form, or the very lines that read another form's fields read these.
     """
 
@@ -377,8 +377,8 @@ FORMS: Mapping[str, Tried] = {
         "email",
         ("about",),
     ),
-    "copy": Tried(message_to_copy, every=2),
-    "forwarding": Tried(message_to_forward, {"branch": "birch", "at": "alder"}, every=2, by="dee"),
+    "copy": Tried(message_to_copy, every=3),
+    "forwarding": Tried(message_to_forward, {"branch": "birch", "at": "alder"}, every=3, by="dee"),
     "register": Tried(
         to("/register"),
         {"name": "Ben", "email": "ben@example.org", "branch": "alder"},
@@ -389,14 +389,14 @@ FORMS: Mapping[str, Tried] = {
         to("/subscribe"),
         {"email": "reader@example.org", "frequency": "daily", "branch": "alder"},
         email="email",
-        every=2,
+        every=3,
         choices=("near", "within", "named", "branch", "topic", "frequency", "country"),
     ),
-    "following": Tried(event_to_follow, email="email", every=2),
+    "following": Tried(event_to_follow, email="email", every=3),
     "newsletter": Tried(notice_called, by="dee"),
     "sign-in": Tried(to("/sign-in"), email="email"),
     "password": Tried(to("/password"), email="email"),
-    "new-address": Tried(to("/account/email"), email="email", by="eli", every=2),
+    "new-address": Tried(to("/account/email"), email="email", by="eli", every=3),
     "suggest": Tried(
         to("/suggest"),
         {**WALK, "email": "trusted@example.org"},
@@ -419,9 +419,9 @@ FORMS: Mapping[str, Tried] = {
         {"name": 100},
         "email",
         by="ana",
-        every=2,
+        every=3,
     ),
-    "request": Tried(request_to_refuse, texts={"answer": 1000}, by="ana", every=2),
+    "request": Tried(request_to_refuse, texts={"answer": 1000}, by="ana", every=3),
     "post": Tried(post_to_decline, texts={"answer": 1000}, by="ana"),
 }
 

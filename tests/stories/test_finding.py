@@ -14,6 +14,8 @@ from events.db import Database
 from ..conftest import Cast
 from .conftest import Watched
 
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 CHICAGO: Geolocation = {"latitude": 41.922734, "longitude": -87.653321}
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from icalendar import Calendar
 from playwright.sync_api import Page, expect
 from recurring_ical_events import of
@@ -39,6 +40,7 @@ def next_tuesday() -> datetime:
     return today + timedelta(days=(1 - today.weekday()) % 7 + 7)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_ben_finds_the_branch_near_him_without_scripts(plain_window: Watched, cast: Cast) -> None:
     page = plain_window.visit("/")
     page.get_by_label("Postal code, town or branch name").fill("41.92,-87.65")
@@ -50,6 +52,7 @@ def test_ben_finds_the_branch_near_him_without_scripts(plain_window: Watched, ca
     assert plain_window.page.context.cookies() == []
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_ben_reads_the_same_in_spanish_and_in_kilometres(plain_window: Watched, cast: Cast) -> None:
     page = plain_window.visit("/es/branches?near=41.92,-87.65")
     expect(page.get_by_role("listitem").filter(has_text="Alder Club")).to_contain_text("km")
@@ -109,6 +112,7 @@ def test_ben_writes_to_a_branch_and_the_worker_delivers_one_mail(
     assert "How do I join?" in mail.read_text()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_ana_brings_in_the_calendar_she_already_keeps(
     window: Watched, site: Site, database: Database, cast: Cast, tmp_path: Path
 ) -> None:

@@ -358,6 +358,7 @@ def test_a_hundred_items_take_as_many_queries_as_one(
 # ---------------------------------------------------------------- what is refused
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
@@ -462,11 +463,13 @@ def untrue(said: Any, found: Any, where: str = "") -> list[str]:
     return [] if said == found else [f"{where}: {found!r}, not {said!r}"]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("path", "text"), EXAMPLES, ids=[path for path, _ in EXAMPLES])
 def test_the_documentation_is_true(ben: TestClient, documented: None, path: str, text: str) -> None:
     assert untrue(json.loads(text), ben.get(path).json()) == []
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_documentation_names_every_address_field_and_filter(
     app: Starlette, ben: TestClient, documented: None
 ) -> None:

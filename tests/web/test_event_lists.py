@@ -167,6 +167,7 @@ def test_an_entry_keeps_its_id_for_life_and_is_updated_when_a_date_changes(
     assert "Moved from Tuesday, December 1, 2043" in after["content_html"]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_hostile_title_comes_out_of_every_form_as_it_went_in(
     database: Database, ben: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_branch_that_closed_tells_the_events_of_its_successor_and_why(
     assert (old.status_code, old.headers["location"]) == (301, "/es/branches/alder.atom?cancelled=hide")
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_confidential_branch_shows_its_town_only_in_every_form(
     database: Database, ben: TestClient, publishing: Publishing, tool_night: int, cast: Cast
 ) -> None:
@@ -211,6 +213,7 @@ def test_a_confidential_branch_shows_its_town_only_in_every_form(
 # ---------------------------------------------------------------- how it is answered
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("path", FORMS)
 def test_a_poll_that_found_nothing_new_is_a_304_and_a_head_has_no_body(
     ben: TestClient, tool_night: int, path: str
@@ -229,6 +232,7 @@ def test_a_poll_that_found_nothing_new_is_a_304_and_a_head_has_no_body(
     assert zipped.content == first.content
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("near", "status"),
     [("91,0", 422), ("nowhere-at-all", 200), ("0,0&within=abc", 422), ("0,0&page=x", None)],
@@ -247,6 +251,7 @@ def test_a_place_that_is_not_understood_never_turns_into_everything(
         assert answer.headers["content-type"].startswith(kind)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_what_does_not_exist_is_404_in_the_form_that_was_asked_for(ben: TestClient, cast: Cast) -> None:
     for path in ("/topics/nope.atom", "/topics/nope.json", "/branches/nope.atom", "/events.csv?branch=nope"):
         answer = ben.get(path)
@@ -320,6 +325,7 @@ LISTS = {
 }
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("path", LISTS)
 def test_every_list_names_its_other_forms_and_they_answer(
     ben: TestClient, tool_night: int, path: str
@@ -336,11 +342,13 @@ def test_every_list_names_its_other_forms_and_they_answer(
         assert "Tool night" in answer.text
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("path", ["/events", "/calendar/2043/12", "/subscribe"])
 def test_a_place_that_was_not_understood_has_no_other_forms(ben: TestClient, cast: Cast, path: str) -> None:
     assert 'rel="alternate" type=' not in ben.get(f"{path}?near=nowhere-at-all").text
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_postponed_event_says_so_wherever_it_is_listed(
     database: Database, ben: TestClient, ana: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
