@@ -139,7 +139,7 @@ def check_three_parsers(data: bytes, now: datetime) -> None:
 
 def test_every_change_is_told_once_and_truly(world: World) -> None:
     """On PostgreSQL with fewer events: most of the time is spent in reading what both engines say alike."""
-    number_of_events = 100 if world.database.engine.dialect.name == "sqlite" else 24
+    number_of_events = 60 if world.database.engine.dialect.name == "sqlite" else 24
     populate(world, number_of_events)
     feeds = {
         "everything": Selection(),

@@ -15,6 +15,10 @@ from tests.stories.test_map import CROWD, LAKES, opened
 from tests.web import figure
 
 Sides = tuple[float, float, float, float]
+SIDES = """all => all.map(one => {
+  const {left, top, right, bottom} = one.getBoundingClientRect();
+  return one.checkVisibility({visibilityProperty: true}) ? [left, top, right, bottom] : [0, 0, 0, 0];
+})"""
 # name, latitude, longitude, people
 TOWNS: list[tuple[str, float, float, int]] = [
     ("Toronto", 43.7, -79.42, 2_800_000),
@@ -71,14 +75,15 @@ def sides(there: Locator) -> Sides:
 
 def names(page: Page) -> list[Locator]:
     """Those that are seen on the map."""
-    left, top, right, bottom = sides(page.locator(".map__frame"))
-    found = []
-    for name in page.locator(".map__town").all():
-        if name.is_visible():
-            west, north, east, south = sides(name)
-            if west < right and east > left and north < bottom and south > top:
-                found.append(name)
-    return found
+    frame, towns = sides(page.locator(".map__frame")), page.locator(".map__town")
+    found = enumerate(all_sides(towns))
+    return [towns.nth(number) for number, box in found if box[0] < box[2] and meet(box, frame)]
+
+
+def all_sides(those: Locator) -> list[Sides]:
+    """Asked for at once, which is many times as quick. What is not shown has no width."""
+    boxes: list[Sides] = those.evaluate_all(SIDES)
+    return boxes
 
 
 def meet(one: Sides, other: Sides) -> bool:
@@ -106,7 +111,7 @@ def test_names_are_readable_on_every_screen(
     others = page.locator(
         ".map__mark, .map__here:not(.map__key *), .map__scale text, .map__distance, [data-zoom]:visible"
     )
-    marks = [sides(other) for other in others.all()]
+    marks = all_sides(others)
     for one, other in combinations(found, 2):
         assert not meet(found[one], found[other]), (one, other)
     for name, box in found.items():
