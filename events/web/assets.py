@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..identity import Identity
@@ -12,6 +13,7 @@ from .icons import coloured
 
 STATIC = Path(__file__).parent.parent / "static"
 IN_THE_DARK = "dark.css"  # the sheet with the colours of the dark, which counts where the device asks for it
+PACKED = {"text/css", "text/javascript", "application/javascript", "image/svg+xml"}
 ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 
 
@@ -19,7 +21,11 @@ ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 class Asset:
     content: bytes
     media_type: str
-    zipped: bytes = b""  # empty: packing it would gain nothing
+
+    @property
+    def zipped(self) -> bytes:
+        """Empty where packing it would gain nothing. Packed when it is first asked for."""
+        return _zipped(self.content) if self.media_type in PACKED else b""
 
 
 class Assets:
@@ -47,7 +53,10 @@ class Assets:
             if own is not None:
                 files[f"site/{own.name}"] = own.content
         self._urls = {name: _fingerprinted(name, content) for name, content in files.items()}
-        self._assets = {url: _asset(name, files[name]) for name, url in self._urls.items()}
+        self._assets = {
+            url: Asset(files[name], mimetypes.guess_type(name)[0] or "application/octet-stream")
+            for name, url in self._urls.items()
+        }
 
     def url_of(self, name: str) -> str:
         return self._urls[name]
@@ -77,9 +86,9 @@ def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[
     }
 
 
-def _asset(name: str, content: bytes) -> Asset:
-    zipped = gzip.compress(content, mtime=0) if name.endswith((".css", ".js", ".svg")) else b""
-    return Asset(content, mimetypes.guess_type(name)[0] or "application/octet-stream", zipped)
+@lru_cache(maxsize=64)
+def _zipped(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
 
 
 def _fingerprinted(name: str, content: bytes) -> str:

@@ -54,7 +54,7 @@ def directory(request: Request, session: Session) -> Response:
         page=number,
         pages=pages,
         form=form,
-        kept={name: form.all(name) for name in ("open", "language", "access")},
+        kept=form.only(("open", "language", "access")),
         filters=near.filter_choices(request, session, form),
         data=linked_data.standing(request, (language_of(request).gettext("Branches"), "/branches")),
     )

@@ -62,7 +62,7 @@ def _list_page(
     topic: Topic | None = None,
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
-    spoken, typed = language_of(request), list_words.typed_filters(form)
+    spoken, typed = language_of(request), form.only(FILTERS)
     today = list_words.today_there(request, session, finding, selection)
     feeds = alternates_of_events(request, selection)
     if topic:
@@ -165,7 +165,6 @@ def event(request: Request, session: Session) -> Response:
         zone=spoken.zone(found.timezone),
         can_be_followed=can_be_followed(found),
         span=spoken.span(found.start, found.end, found.all_day),
-        first_day=spoken.day(found.start.date()),
         add=add_links(said, here, spoken, whole=not query(request)["date"]),
         subscribe=subscribe_links(request, f"/events/{found.id}.ics", {}),
         feeds=alternates(request, f"/events/{found.id}", {}, said.title, ("ics",)),

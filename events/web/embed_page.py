@@ -110,7 +110,7 @@ def _problem(request: Request, session: Session, form: Form) -> BranchlineError 
 def _wanted(request: Request, form: Form, chosen: Chosen, look: Look) -> Wanted:
     """The place with the country that it was found in: what others see must not follow from their language."""
     spoken, place = language_of(request), chosen.place
-    wanted: dict[str, object] = {name: form.all(name) for name in BESIDE_IT}
+    wanted = form.only(BESIDE_IT)
     wanted |= {name: form[name].strip() for name in ("near", "within")}
     wanted["country"] = form["country"] or (place.country if place and place.kind != "branch" else None)
     if _list(form) == "branches":

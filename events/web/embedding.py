@@ -197,11 +197,11 @@ def _events(request: Request, session: Session, form: Form) -> dict[str, object]
 
 def _event_list(request: Request, session: Session, form: Form) -> _Subject:
     selection, finding = select_near(request, session, form)
-    hosts = [_present(session, slug) for slug in selection.branches]
+    hosts = [present(session, slug) for slug in selection.branches]
     selection = replace(selection, branches=tuple(host.slug for host in hosts))
     names = [host.name for host in hosts]
     names += [queries.topic_at(session, slug).name for slug in selection.topics]
-    kept = {name: form.all(name) for name in FILTERS} | {"branch": selection.branches}
+    kept = form.only(FILTERS) | {"branch": selection.branches}
     spoken = language_of(request)
     return _Subject(
         selection,
@@ -226,7 +226,7 @@ def _one_event(request: Request, session: Session, form: Form) -> _Subject:
     return _Subject(Selection(event_id=found.id), title(found, None, spoken).text, page)
 
 
-def _present(session: Session, slug: str) -> Branch:
+def present(session: Session, slug: str) -> Branch:
     """Also at a former address: what others copied years ago goes on working. Raises NotFound."""
     found = branches.by_slug(session, slug)
     return branches.here(session, found.slug) if isinstance(found, Moved) else found
@@ -284,7 +284,7 @@ def _branches(request: Request, session: Session, form: Form) -> dict[str, objec
             for place, (branch, away, why) in enumerate(ranked, 1)
         ],
         "others": [cards.of(branch) for branch in others],
-        "all_of_it": link(spoken.code, "/branches", {name: form.all(name) for name in near.KEPT}),
+        "all_of_it": link(spoken.code, "/branches", form.only(near.KEPT)),
         "previous": page_link(request, form, kept, number - 1) if number > 1 else None,
         "following": page_link(request, form, kept, number + 1) if more else None,
     }

@@ -1,6 +1,6 @@
 """Templates and links: one Jinja environment a language, and addresses that keep the language."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -49,6 +49,12 @@ class Templates:
 def prefixed(code: str, path: str) -> str:
     """The address of a page in a language: English has no prefix."""
     return path if code == "en" else f"/{code}{'' if path == '/' else path}"
+
+
+def unprefixed(path: str, codes: Collection[str]) -> tuple[str, str]:
+    """The language that an address is in, one of `codes`, and its path without it."""
+    code, _, rest = path.removeprefix("/").partition("/")
+    return (code, f"/{rest}") if code in codes and code != "en" else ("en", path)
 
 
 def link(code: str, path: str, query: Mapping[str, object]) -> str:

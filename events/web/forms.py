@@ -47,6 +47,10 @@ class Form:
     def all(self, name: str) -> Sequence[str]:
         return self._items.get(name, [])
 
+    def only(self, names: Iterable[str]) -> dict[str, object]:
+        """These fields with all their values, for links that keep them."""
+        return {name: self.all(name) for name in names}
+
     def with_items(self, items: Iterable[tuple[str, str]]) -> "Form":
         """A form that has these as well."""
         return Form([*self.items(), *items])

@@ -27,11 +27,6 @@ WIDER = (5, 10, 25, 50, 100, 250)  # in the reader's unit, as feeds round distan
 SATURDAY = 5
 
 
-def typed_filters(form: Form) -> dict[str, Sequence[str]]:
-    """Those of the query, as they were typed: for links that keep them."""
-    return {name: form.all(name) for name in FILTERS}
-
-
 def heading(session: Session, selection: Selection) -> Message:
     """Of one branch or of one topic, if that alone was chosen. A place is said by the page, which knows its name."""
     match selection.branches, selection.topics:
@@ -73,7 +68,7 @@ def place_chips(
     """The place and the distance that was chosen, as `chips` has the other filters."""
     if finding.place is None or selection.within is None:
         return []
-    spoken, kept = language_of(request), typed_filters(form)
+    spoken, kept = language_of(request), form.only(FILTERS)
     anywhere = link(spoken.code, path, {**kept, "near": "", "country": "", "within": ""})
     found = [(spoken.say(say("Near %(place)s", place=finding.place.label)), anywhere)]
     if form["within"].strip():
@@ -99,7 +94,7 @@ def today_there(request: Request, session: Session, finding: Finding, selection:
 def days_to_choose(request: Request, form: Form, today: date) -> list[tuple[str, str, bool]]:
     """Any day, today, the weekend, a week: label, address, and whether it is chosen. Addresses name days, so that
     they can be kept."""
-    spoken, kept = language_of(request), typed_filters(form)
+    spoken, kept = language_of(request), form.only(FILTERS)
     saturday = today + timedelta(days=SATURDAY - today.weekday())
     spans: list[tuple[Message, date | None, date | None]] = [
         (say("Any day"), None, None),
@@ -128,5 +123,5 @@ def wider(request: Request, form: Form, selection: Selection) -> tuple[str, str]
     if larger is None:
         return None
     distance = distance_text(request, Distance.parse(str(larger), unit))
-    address = link(spoken.code, "/events", {**typed_filters(form), "within": f"{larger}{unit}"})
+    address = link(spoken.code, "/events", {**form.only(FILTERS), "within": f"{larger}{unit}"})
     return spoken.say(say("Look within %(distance)s", distance=distance)), address

@@ -65,7 +65,7 @@ def month(request: Request, session: Session) -> Response:
     more = False
     if finding.problem is None:
         listed, more = dates_between(session, selection, days[0][0], days[-1][-1], MOST_DATES)
-    filters: dict[str, object] = {name: list(form.all(name)) for name in KEPT}
+    filters = form.only(KEPT)
     today = today_there(request, session, finding, selection)
     is_now = first == today.replace(day=1)
     shown = _days(request, listed, [day for week in days for day in week], filters, more)
@@ -101,7 +101,11 @@ def month(request: Request, session: Session) -> Response:
 
 def month_at(request: Request) -> date:
     """The first day of the month in the path. Raises Unreadable."""
-    year, number = request.path_params["year"], request.path_params["month"]
+    return first_day(request.path_params["year"], request.path_params["month"])
+
+
+def first_day(year: str, number: str) -> date:
+    """Of a month in digits. Raises Unreadable."""
     known = all(re.fullmatch(r"\d{1,4}", text, re.ASCII) for text in (year, number))
     if not (known and 1970 <= int(year) <= 2199 and 1 <= int(number) <= 12):
         raise Unreadable(

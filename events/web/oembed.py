@@ -1,31 +1,26 @@
 """/oembed: what to show in a page where an address of ours is pasted (oEmbed 1.0, oembed.com)."""
 
-import re
-from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
+from datetime import timedelta
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..branches import queries as branches
-from ..branches.queries import Moved
 from ..calendars import content, queries
 from ..errors import BranchlineError, NotFound, Unreadable, say
 from ..language import Language, language
 from . import near
-from .embedding import HEIGHT, frame
-from .environment import link
+from .embedding import HEIGHT, frame, present
+from .environment import link, unprefixed
 from .forms import FILTERS, Form, query, whole_number
+from .month import first_day, following_month
 from .state import state_of
+from .templating import EMBEDDABLE
 
 WIDTH = 600  # pixels
 AGE_S = 3600
-PAGE = re.compile(
-    r"/(events|branches)|/(events|branches|topics)/([^/]+)|/calendar/(\d{1,4})/(\d{1,2})", re.ASCII
-)
 
 Frame = tuple[str, str, dict[str, object]]  # what it is called, its path, its query
 
@@ -83,9 +78,8 @@ def _pixels(form: Form, name: str, ours: int) -> int:
 def _embedded(request: Request, session: Session, url: str) -> Embedded:
     """The frame for a page of ours, in its language and with its filters. Raises NotFound."""
     parts, state = _ours(request, url), state_of(request)
-    code, _, rest = parts.path.removeprefix("/").partition("/")
-    code, path = (code, f"/{rest}") if code in state.settings.locales and code != "en" else ("en", parts.path)
-    match = PAGE.fullmatch(unquote(path))
+    code, path = unprefixed(parts.path, state.settings.locales)
+    match = EMBEDDABLE.fullmatch(unquote(path))
     if match is None:
         raise _nothing_to_show()
     spoken, (lists, kind, name, year, month) = language(code), match.groups()
@@ -93,7 +87,7 @@ def _embedded(request: Request, session: Session, url: str) -> Embedded:
         title, path, asked = _one(session, spoken, kind, name)
     else:
         title, path, asked = _list(spoken, lists or "events", parts)
-        asked |= _month(int(year), int(month)) if year else {}
+        asked |= _month(year, month) if year else {}
     return Embedded(title, state.settings.public_url + link(code, path, asked))
 
 
@@ -114,8 +108,7 @@ def _nothing_to_show() -> NotFound:
 def _one(session: Session, spoken: Language, kind: str, name: str) -> Frame:
     """One branch, event or topic. Raises NotFound."""
     if kind == "branches":
-        found = branches.by_slug(session, name)
-        branch = branches.here(session, found.slug) if isinstance(found, Moved) else found
+        branch = present(session, name)
         return branch.name, "/embed/events", {"branch": branch.slug}
     if kind == "topics":
         topic = queries.topic_at(session, name)
@@ -133,11 +126,13 @@ def _list(spoken: Language, lists: str, parts: SplitResult) -> Frame:
     except ValueError as error:
         raise _nothing_to_show() from error
     if lists == "branches":
-        return spoken.gettext("Branches"), "/embed/branches", {name: form.all(name) for name in near.KEPT}
-    return spoken.gettext("Events"), "/embed/events", {name: form.all(name) for name in FILTERS}
+        return spoken.gettext("Branches"), "/embed/branches", form.only(near.KEPT)
+    return spoken.gettext("Events"), "/embed/events", form.only(FILTERS)
 
 
-def _month(year: int, month: int) -> dict[str, object]:
-    if not (1970 <= year <= 2199 and 1 <= month <= 12):
-        raise _nothing_to_show()
-    return {"from": date(year, month, 1), "to": date(year, month, monthrange(year, month)[1])}
+def _month(year: str, month: str) -> dict[str, object]:
+    try:
+        first = first_day(year, month)
+    except Unreadable as error:
+        raise _nothing_to_show() from error
+    return {"from": first, "to": following_month(first) - timedelta(days=1)}

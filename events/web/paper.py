@@ -84,7 +84,7 @@ def flyer(request: Request, session: Session) -> Response:
     more = False
     if finding.problem is None:
         rows, more = dates_between(session, selection, first, last, MOST_ROWS)
-    filters: dict[str, object] = {name: list(form.all(name)) for name in KEPT}
+    filters = form.only(KEPT)
     return render(
         request,
         "paper/flyer.html",

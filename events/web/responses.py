@@ -65,9 +65,8 @@ def moved(request: Request, path: str, status: int = 301) -> RedirectResponse:
 
 def page_link(request: Request, form: Form, names: Iterable[str], page: int) -> str:
     """Another page of the list that was asked for, with these of its filters."""
-    kept = {name: form.all(name) for name in names}
     path: str = request.scope["path"]
-    return link(language_of(request).code, path, {**kept, "page": page if page > 1 else None})
+    return link(language_of(request).code, path, {**form.only(names), "page": page if page > 1 else None})
 
 
 def local_path(text: str, default: str) -> str:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Settings
 from ..errors import BranchlineError, Forbidden, NotFound, TooLarge, say
+from .environment import unprefixed
 from .responses import Unauthorized, answer_to
 
 LARGEST_BODY = 2_500_000  # bytes: a calendar of 2 MB and its form
@@ -63,14 +64,12 @@ class Language:
 
     def __init__(self, app: ASGIApp, codes: Sequence[str]) -> None:
         self.app = app
-        self.codes = tuple(code for code in codes if code != "en")
+        self.codes = codes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            code, _, rest = scope["path"].removeprefix("/").partition("/")
-            if code in self.codes:
-                # In the scope itself: the page of an unexpected error is made outside of all this.
-                scope["path"], scope["branchline.language"] = f"/{rest}", code
+            # In the scope itself: the page of an unexpected error is made outside of all this.
+            scope["branchline.language"], scope["path"] = unprefixed(scope["path"], self.codes)
         await self.app(scope, receive, send)
 
 

@@ -18,6 +18,10 @@ from .state import language_of, state_of
 # What makes a page another page, and not only the same one as somebody came to it.
 PASSED_ON = (*FILTERS, "open", "date", "page")
 SHOWN = {"GET", "HEAD"}
+# What /oembed shows instead, where the address of such a page is pasted.
+EMBEDDABLE = re.compile(
+    r"/(events|branches)|/(events|branches|topics)/([^/]+)|/calendar/(\d{1,4})/(\d{1,2})", re.ASCII
+)
 
 
 def render(request: Request, name: str, *, status_code: int = 200, **context: object) -> HTMLResponse:
@@ -30,6 +34,7 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: ob
         **_addresses(request),
         "icons": {size: icons.address(state.identity, size) for size in (icons.TOUCH, "192")},
         "query_string": request.url.query,
+        "is_embeddable": EMBEDDABLE.fullmatch(request.scope["path"]) is not None,
         "person": person,
         "notice": None,
     }
