@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
+from jinja2 import Environment, meta, nodes
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -196,6 +197,30 @@ def test_no_model_touches_the_session_and_no_view_builds_a_select() -> None:
         if room(path) == "web" and {"sqlmodel.select", "sqlalchemy.select"} & set(imported(path, tree))
     ]
     assert touching + selecting == []
+
+
+def test_no_layout_hides_a_word_that_its_pages_are_given() -> None:
+    """What a layout imports or sets at its top stands before a view's variable of the same name."""
+    jinja = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    trees = {path: jinja.parse((ROOT / path).read_text()) for path in git_files("templates/*.html")}
+    owned: dict[str, set[str]] = {}
+    for path, tree in trees.items():
+        jinja.filters.update(dict.fromkeys((node.name for node in tree.find_all(nodes.Filter)), str))
+        imports = [node for node in tree.body if isinstance(node, nodes.Import | nodes.FromImport)]
+        owned[str(path.relative_to("templates"))] = {
+            name if isinstance(name, str) else name[-1]
+            for node in imports
+            for name in (node.names if isinstance(node, nodes.FromImport) else [node.target])
+        }
+    hidden = [
+        f"{path}: {name}"
+        for path, tree in trees.items()
+        for layout in tree.find_all(nodes.Extends)
+        if isinstance(layout.template, nodes.Const)
+        for name in owned[layout.template.value]
+        & meta.find_undeclared_variables(tree) - owned[str(path.relative_to("templates"))]
+    ]
+    assert (len(trees) > 50, hidden) == (True, [])
 
 
 def test_modules_and_functions_stay_readable() -> None:
