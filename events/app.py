@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from .branches.queries import Whereabouts
 from .calendars.content import Publishing
-from .calendars.kept import FeedCache
 from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
@@ -23,12 +22,15 @@ from .errors import BranchlineError
 from .identity import read_identity
 from .limits import Limiter
 from .places.lookup import Gazetteer
+from .web.answers import Answers
 from .web.assets import Assets
 from .web.environment import Templates
+from .web.keeping import FromMemory
 from .web.responses import on_error
 from .web.routes import routes
 from .web.security import Guard, Language, security_headers
 from .web.state import State
+from .web.watching import Revisions
 
 FLUSH_EVERY_S = 60.0
 log = logging.getLogger("branchline")
@@ -41,37 +43,33 @@ def publishing_of(settings: Settings) -> Publishing:
 
 def create_app(settings: Settings) -> Starlette:
     """An application that answers. Its threads and connections end with its lifespan."""
-    database = Database(settings.database_url, size=THREADS)
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-    identity = read_identity(settings.site_dir)
-    assets = Assets(identity)
-    polls = PollCounter()
+    state = _state(settings)
 
     def flush_polls() -> None:
         """What cannot be written now is counted again with the next."""
         try:
-            polls.flush(database)
+            state.polls.flush(state.database)
         except SQLAlchemyError as error:
             log.warning("polls are not written down yet: %s", error)
 
     async def flush_now_and_then() -> None:
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
-            await asyncio.get_running_loop().run_in_executor(threads, flush_polls)
+            await asyncio.get_running_loop().run_in_executor(state.threads, flush_polls)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         flushing = asyncio.create_task(flush_now_and_then())
         yield
         flushing.cancel()
-        threads.submit(flush_polls)
-        threads.shutdown()
-        database.dispose()
+        state.threads.submit(flush_polls)
+        state.close()
 
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[
+            Middleware(FromMemory, state=state),
             Middleware(Language, codes=settings.locales),
             Middleware(Guard, settings=settings),
         ],
@@ -83,21 +81,29 @@ def create_app(settings: Settings) -> Starlette:
         },
     )
     app.router.redirect_slashes = False  # `on_error` does that, in the language of the address
-    app.state.branchline = State(
+    app.state.branchline = state
+    return app
+
+
+def _state(settings: Settings) -> State:
+    database = Database(settings.database_url, size=THREADS)
+    identity = read_identity(settings.site_dir)
+    assets = Assets(identity)
+    return State(
         settings=settings,
         database=database,
-        threads=threads,
+        threads=ThreadPoolExecutor(THREADS, thread_name_prefix="request"),
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         whereabouts=Whereabouts(),
-        feeds=FeedCache(),
-        polls=polls,
+        answers=Answers(),
+        revisions=Revisions(database),
+        polls=PollCounter(),
         publishing=publishing_of(settings),
         identity=identity,
         assets=assets,
         templates=Templates(settings, assets, identity),
     )
-    return app
 
 
 def _for_the_unexpected(settings: Settings) -> Callable[[Request, Exception], Response]:

@@ -9,21 +9,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, select
-from tqdm import tqdm
 
 from . import migrations, server
 from .app import publishing_of
 from .branches import exchange, queries
 from .branches.models import Branch
-from .calendars import derived, horizon, imports, timezones
+from .calendars import derived, horizon, imports, moves, timezones
 from .config import DEMO_DATABASE, Settings, database_url
 from .db import Database
 from .doctor import ERROR, examine
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, Unavailable, say
+from .later import loaded_later
 from .limits import Limit
 from .migrations.move import move as move_everything
 from .news import writing as news
@@ -32,8 +31,14 @@ from .people.models import OneTimeLink, Purpose, Role
 from .places import gazetteer
 from .places.lookup import Gazetteer
 from .places.packages import GazetteerUnavailable
+from .server import opened
 from .web.endpoints import Declared, declared
 from .web.routes import routes as table_of_routes
+
+if TYPE_CHECKING:
+    import tqdm
+else:
+    tqdm = loaded_later("tqdm")
 
 DEMO_NAME = "Riverbend Tool Libraries"
 DEMO_DATA = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
@@ -41,35 +46,15 @@ DEMO_ORGANIZER, DEMO_ADMIN = "organizer@example.org", "admin@example.org"
 DEMO_BRANCH = "lincoln-park"
 
 
-def serve(settings: Settings, options: argparse.Namespace) -> int:
-    settings = replace(settings, port=settings.port if options.port is None else options.port)
-    server.end_on_signals()
-    server.check_port(options.host, settings.port)
-    _migrate_embedded(settings)
-    return server.run(settings, options.host, options.workers)
-
-
-def work(settings: Settings, options: argparse.Namespace) -> int:
-    server.end_on_signals()
-    _migrate_embedded(settings)
-    return server.work(settings)
-
-
-def _migrate_embedded(settings: Settings) -> None:
-    with _database(settings) as database:
-        if database.is_sqlite:
-            migrations.upgrade(database)
-
-
 def migrate(settings: Settings, options: argparse.Namespace) -> int:
-    with _database(settings) as database:
+    with opened(settings) as database:
         migrations.upgrade(database)
     return 0
 
 
 def move(settings: Settings, options: argparse.Namespace) -> int:
     target_url = database_url(options.to_url)
-    with _database(settings) as source, _database(replace(settings, database_url=target_url)) as target:
+    with opened(settings) as source, opened(replace(settings, database_url=target_url)) as target:
         migrations.upgrade(source)
         copied = move_everything(source, target)
     print(f"{sum(copied.values())} rows in {len(copied)} tables copied and counted.")
@@ -135,7 +120,7 @@ def demo(settings: Settings, options: argparse.Namespace) -> int:
         settings, database_url=f"sqlite:///{path}", base_url=None, smtp_url=None, name=DEMO_NAME
     )
     _demo_places(settings)
-    with _database(settings) as database:
+    with opened(settings) as database:
         migrations.upgrade(database)
         _demo_data(settings, database)
         links = _demo_people(settings, database)
@@ -227,7 +212,7 @@ def branches_import(settings: Settings, options: argparse.Namespace) -> int:
         if not options.dry_run:
             _refresh_events(settings, database)
             with database.writing() as session:  # feeds name their branch, and say when it has closed
-                derived.move_revision(session, _now())
+                moves.move_revision(session, _now())
     for note in report.notes:
         print(note)
     return _reported(report.added, report.updated, report.unchanged, report.refusals, options.dry_run)
@@ -331,21 +316,9 @@ def _sign_in_link(settings: Settings, token: str) -> str:
 
 
 @contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.database_url, size=1)
-    try:
-        yield database
-    except DatabaseError as error:
-        why = " ".join(str(error.orig).split())
-        raise Unavailable(say("The database cannot be used: %(why)s", why=why)) from error
-    finally:
-        database.dispose()
-
-
-@contextlib.contextmanager
 def _ready_database(settings: Settings) -> Iterator[Database]:
     """An embedded database is brought to the newest schema; another must be there already."""
-    with _database(settings) as database:
+    with opened(settings) as database:
         if database.is_sqlite:
             migrations.upgrade(database)
         with database.reading() as session:
@@ -386,9 +359,9 @@ def _output(path: Path | None) -> Iterator[BinaryIO]:
         ) from error
 
 
-def _bar(what: str) -> "tqdm[NoReturn]":
+def _bar(what: str) -> "tqdm.tqdm[NoReturn]":
     """A progress bar on a terminal; silence otherwise."""
-    return tqdm(unit=f" {what}", disable=None, leave=False)
+    return tqdm.tqdm(unit=f" {what}", disable=None, leave=False)
 
 
 def _now() -> datetime:

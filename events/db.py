@@ -15,8 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, SQLModel
+from sqlalchemy.sql.dml import Delete, Insert, Update
+from sqlmodel import Field, Session, SQLModel
 
+from . import outages
 from .errors import BranchlineError
 
 BUSY_TIMEOUT_MS = 10_000
@@ -26,8 +28,10 @@ SQLITE_PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
+    "cache_size=-16000",  # KB a connection, at most: a list of events reads more pages than the usual 2 MB hold
 )
 WAL_PAUSE_S = 0.02
+SAMPLED = 1000  # rows of each index, so that it takes as long with many as with few
 
 # A fault of ours with one of many (a mail, an event, a calendar) must not keep the others from their turn. Whoever
 # catches these lets OperationalError pass: the database is away, and so it is for all of them.
@@ -62,6 +66,36 @@ class Row(SQLModel):
     """The base of every table (`class Branch(Row, table=True)`), so that all constraints have names."""
 
     metadata = sa.MetaData(naming_convention=NAMING)
+
+
+UNSEEN: dict[str, Any] = {"info": {"unseen": True}}
+
+
+class PrivateRow(Row):
+    """The base of a table of which no page for everybody shows anything: what changes there moves no revision.
+
+    With `__table_args__` of its own a table says UNSEEN there.
+    """
+
+    __table_args__ = UNSEEN
+
+
+class SiteRevision(Row, table=True):
+    """One row that moves with every change that a page for everybody may show: while it stands, so do such pages.
+
+    `Database.writing` moves it, as the last thing before it commits, so that nobody waits for the row for long.
+    """
+
+    __tablename__ = "site_revision"
+
+    id: int = Field(primary_key=True)
+    number: int = 0
+
+
+_MOVE = sa.text(
+    "INSERT INTO site_revision (id, number) VALUES (1, 1)"
+    " ON CONFLICT (id) DO UPDATE SET number = site_revision.number + 1"
+)
 
 
 def table_of(model: type[SQLModel]) -> sa.Table:
@@ -103,16 +137,30 @@ class Database:
 
     def __init__(self, url: str, size: int = 2) -> None:
         self.url = url
-        self.engine = sa.create_engine(url, pool_size=size, max_overflow=0, pool_pre_ping=not _is_sqlite(url))
+        self.engine = sa.create_engine(
+            url,
+            pool_size=size,
+            max_overflow=0,
+            pool_pre_ping=not _is_sqlite(url),
+            connect_args=outages.patience(url),
+        )
         if _is_sqlite(url):
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         self._readers = self.engine.execution_options(write=False)
         self._writers = self.engine.execution_options(write=True)
+        sa.event.listen(self._writers, "begin", _forget_seen)
+        sa.event.listen(self._writers, "before_execute", _note_seen)
+        self.commits = 0  # through this object, tried ones too
 
     @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
+
+    def reach(self) -> None:
+        """Raises OperationalError when nobody answers there."""
+        with self.engine.connect():
+            pass  # the pool has asked it whether it lives
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -129,12 +177,45 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction: leaving commits, raising rolls back."""
-        with Session(self._writers, expire_on_commit=False) as session, session.begin():
-            yield session
+        """One transaction: leaving commits, raising rolls back.
+
+        Raises CommitLost when it may have done either: the connection broke off in the middle of it.
+        """
+        try:
+            with Session(self._writers, expire_on_commit=False) as session, session.begin():
+                yield session
+                session.flush()
+                connection = session.connection()
+                if _SEEN in connection.info:
+                    connection.execute(_MOVE)
+                with outages.committing():
+                    session.commit()
+        finally:
+            self.commits += 1
+
+    def take_stock(self) -> None:
+        """Tells SQLite's planner anew how its tables are filled, from samples; PostgreSQL looks by itself."""
+        if self.is_sqlite:
+            with self._writers.begin() as connection:
+                connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED}")
+                connection.exec_driver_sql("ANALYZE")
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+_SEEN = "something that pages show has changed"
+
+
+def _forget_seen(connection: sa.Connection) -> None:
+    connection.info.pop(_SEEN, None)
+
+
+def _note_seen(connection: sa.Connection, statement: Any, *_: Any) -> None:
+    if isinstance(statement, Insert | Update | Delete):
+        table = statement.table
+        if not (isinstance(table, sa.Table) and table.info.get("unseen")):
+            connection.info[_SEEN] = True
 
 
 def _is_sqlite(url: str) -> bool:

@@ -100,6 +100,7 @@ class Unavailable(BranchlineError):
     """The service cannot do this now (disk full, database away); nothing was half done."""
 
     status = 503
+    retry_after = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,17 +20,22 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, say
+from .later import loaded_later
 from .palette import Palette, colour
+
+if TYPE_CHECKING:
+    from PIL import Image
+else:
+    Image = loaded_later("PIL.Image")
 
 LARGEST = 3_000_000  # bytes of a file that site.toml names
 SMALLEST_ICON = 192  # pixels: what Android asks for
 KEYS = ("brand", "accent", "logo", "icon", "picture", "security", "description")
 DRAWN = {".png", ".jpg", ".jpeg", ".webp"}
-NO_PICTURE = (OSError, SyntaxError, Image.DecompressionBombError)  # raised for what is none
+NO_PICTURE = (OSError, SyntaxError)  # raised for what is none, besides DecompressionBombError
 FILE_NAME = re.compile(r"[\w.-]{1,80}")
 CONTACT = re.compile(r"(mailto:[^\s@]+@|https://|tel:\+?\d)\S+")
 
@@ -110,7 +115,7 @@ def _file(folder: Path, said: Mapping[str, object], key: str, suffixes: set[str]
     try:
         with Image.open(io.BytesIO(content)) as picture:
             return SiteFile(name, content, *picture.size)
-    except NO_PICTURE as error:
+    except (*NO_PICTURE, Image.DecompressionBombError) as error:
         raise ConfigurationError(say("site.toml: %(text)s is no picture.", text=name)) from error
 
 
@@ -142,7 +147,7 @@ def _icon(folder: Path, said: Mapping[str, object]) -> SiteFile | None:
     try:
         with Image.open(io.BytesIO(found.content)) as picture:
             picture.load()
-    except NO_PICTURE as error:
+    except (*NO_PICTURE, Image.DecompressionBombError) as error:
         raise ConfigurationError(say("site.toml: %(text)s is no picture.", text=found.name)) from error
     return found
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlmodel import Field, Session
 
-from .db import Database, Row
+from .db import Database, PrivateRow
 from .errors import TooOften
 
 STEP = 100
@@ -45,7 +45,7 @@ NEWSLETTER_TEST = Limit("newsletter-test", 10, 3600)
 PAGES = Limit("pages", 600, 60)
 
 
-class RequestCount(Row, table=True):
+class RequestCount(PrivateRow, table=True):
     """`key` is a keyed hash: the table says nothing about who asked."""
 
     __tablename__ = "request_count"

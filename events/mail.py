@@ -21,12 +21,17 @@ from email.utils import format_datetime
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-
-import aiosmtplib
 
 from .config import Settings
 from .drafts import host_in_ascii
+from .later import loaded_later
+
+if TYPE_CHECKING:
+    import aiosmtplib
+else:
+    aiosmtplib = loaded_later("aiosmtplib")
 
 STEP_WITHIN_S = 30  # each word of the conversation with the server
 SEND_WITHIN_S = 60  # all of it; the outbox leases a mail for longer
@@ -218,7 +223,7 @@ async def deliver(message: EmailMessage, settings: Settings) -> None:
         raise Undeliverable(str(error)) from error
 
 
-def _refusal(error: aiosmtplib.SMTPResponseException, refused: Refused) -> Undeliverable | NotNow:
+def _refusal(error: "aiosmtplib.SMTPResponseException", refused: Refused) -> Undeliverable | NotNow:
     why = f"{error.code} {error.message}"
     if not 500 <= error.code < 600 or error.code in SIGN_IN_CODES:
         return NotNow(why)
@@ -255,7 +260,7 @@ async def _hand_over(message: EmailMessage, smtp_url: str) -> None:
         client.close()
 
 
-def _client(smtp_url: str) -> aiosmtplib.SMTP:
+def _client(smtp_url: str) -> "aiosmtplib.SMTP":
     url = urlsplit(smtp_url)
     return aiosmtplib.SMTP(
         hostname=url.hostname,
@@ -268,7 +273,7 @@ def _client(smtp_url: str) -> aiosmtplib.SMTP:
     )
 
 
-async def _connect(client: aiosmtplib.SMTP) -> None:
+async def _connect(client: "aiosmtplib.SMTP") -> None:
     await client.connect(local_hostname=await asyncio.to_thread(_own_name))
 
 

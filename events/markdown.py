@@ -1,16 +1,20 @@
 """What organizers write: Markdown without HTML, then an allow-list; and as plain text for calendars."""
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from markupsafe import Markup
 
-_markdown = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}).enable(
-    "strikethrough"
-)
+from .later import loaded_later
+
+if TYPE_CHECKING:
+    import markdown_it
+    from markdown_it.token import Token
+else:
+    markdown_it = loaded_later("markdown_it")
+
 _TAGS = {
     "p",
     "br",
@@ -34,11 +38,11 @@ _TAGS = {
 @lru_cache(maxsize=2048)
 def html(text: str) -> Markup:
     """Safe HTML; headings begin at h2, since a page has its own h1."""
-    tokens = _markdown.parse(text)
+    tokens = _reader().parse(text)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 4)}"
-    rendered = _markdown.renderer.render(tokens, _markdown.options, {})
+    rendered = _reader().renderer.render(tokens, _reader().options, {})
     clean = nh3.clean(
         rendered,
         tags=_TAGS,
@@ -53,7 +57,7 @@ def html(text: str) -> Markup:
 def plain(text: str) -> str:
     """The text as it reads without marks: links as "words (address)", lists with hyphens."""
     out: list[str] = []
-    for token in _markdown.parse(text):
+    for token in _reader().parse(text):
         if token.type == "inline":
             out.append(_inline(token.children or []))
         elif token.type in ("fence", "code_block"):
@@ -67,7 +71,13 @@ def plain(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "".join(out)).strip()
 
 
-def _inline(tokens: list[Token]) -> str:
+@cache
+def _reader() -> "markdown_it.MarkdownIt":
+    options = {"html": False, "linkify": False, "breaks": True}
+    return markdown_it.MarkdownIt("commonmark", options).enable("strikethrough")
+
+
+def _inline(tokens: "list[Token]") -> str:
     out: list[str] = []
     hrefs: list[tuple[str, int]] = []
     for token in tokens:

@@ -9,12 +9,19 @@ import math
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
-
-from PIL import AvifImagePlugin, Image, ImageCms, ImageOps
+from typing import TYPE_CHECKING, BinaryIO
 
 from .errors import TooLarge, Unreadable, say
+from .later import loaded_later
 from .sandbox import Limits, run
+
+if TYPE_CHECKING:
+    from PIL import AvifImagePlugin, Image, ImageCms, ImageOps
+else:
+    AvifImagePlugin = loaded_later("PIL.AvifImagePlugin")
+    Image = loaded_later("PIL.Image")
+    ImageCms = loaded_later("PIL.ImageCms")
+    ImageOps = loaded_later("PIL.ImageOps")
 
 MOST_BYTES = 10_000_000
 MOST_PIXELS = 40_000_000
@@ -239,7 +246,7 @@ def decode(stream: BinaryIO) -> Iterator[bytes]:
     yield _as_jpeg(small)
 
 
-def _decoded(stream: BinaryIO) -> Image.Image:
+def _decoded(stream: BinaryIO) -> "Image.Image":
     """The first frame, small enough and upright. The size comes first: later steps cost a hundredth then."""
     header = measured(stream.read(MOST_BYTES))
     stream.seek(0)
@@ -265,14 +272,14 @@ def _twice_as_needed(size: tuple[int, int]) -> tuple[int, int]:
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
-def _turn_upright(image: Image.Image) -> None:
+def _turn_upright(image: "Image.Image") -> None:
     try:
         ImageOps.exif_transpose(image, in_place=True)
     except (SyntaxError, ValueError, KeyError, TypeError, struct.error):
         return  # what cannot be read does not say how the camera was held
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _plain(image: "Image.Image") -> "Image.Image":
     """In sRGB, on white, and without anything that came with the file."""
     profile = image.info.get("icc_profile")
     seen = _on_white(image)
@@ -282,14 +289,14 @@ def _plain(image: Image.Image) -> Image.Image:
     return plain
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: "Image.Image") -> "Image.Image":
     if image.mode != "RGBA":
         return image
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")
 
 
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+def _in_srgb(image: "Image.Image", profile: bytes) -> "Image.Image":
     """A profile that is broken, or of other kinds of colours than the picture has, does not count: as in browsers."""
     try:
         from_ = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -299,7 +306,7 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return found or image
 
 
-def _as_jpeg(image: Image.Image) -> bytes:
+def _as_jpeg(image: "Image.Image") -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     return out.getvalue()

@@ -1,5 +1,9 @@
-"""Running the server and the worker, and ending them well: SIGTERM lets requests finish and exits 0."""
+"""Running the server and the worker, and ending them well: SIGTERM lets requests finish and exits 0.
 
+The site itself is loaded when it is served: with several processes the first one only watches over the others.
+"""
+
+import argparse
 import contextlib
 import logging
 import os
@@ -8,22 +12,70 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
+from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
-from .app import create_app, publishing_of
+from . import migrations
 from .config import Settings
-from .errors import ConfigurationError, say
-from .worker import Worker
+from .db import Database
+from .errors import ConfigurationError, Unavailable, say
+from .later import loaded_later, without_collecting
+
+if TYPE_CHECKING:
+    from . import app as site
+    from . import worker as working
+else:
+    site = loaded_later("events.app")
+    working = loaded_later("events.worker")
 
 FINISH_WITHIN_S = 10
 BACKLOG = 2048
 log = logging.getLogger("branchline")
+
+
+def serve(settings: Settings, options: argparse.Namespace) -> int:
+    settings = replace(settings, port=settings.port if options.port is None else options.port)
+    end_on_signals()
+    check_port(options.host, settings.port)
+    _migrate_embedded(settings)
+    return run(settings, options.host, options.workers)
+
+
+def work(settings: Settings, options: argparse.Namespace) -> int:
+    """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
+    end_on_signals()
+    _migrate_embedded(settings)
+    set_up_logging()
+    with _worker(settings) as threads:
+        while all(thread.is_alive() for thread in threads):
+            threads[0].join(timeout=1)
+    return 1
+
+
+def _migrate_embedded(settings: Settings) -> None:
+    with opened(settings) as database:
+        if database.is_sqlite:
+            migrations.upgrade(database)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Database]:
+    """The database, for a command. Raises Unavailable when it cannot be used."""
+    database = Database(settings.database_url, size=1)
+    try:
+        yield database
+    except DatabaseError as error:
+        why = " ".join(str(error.orig).split())
+        raise Unavailable(say("The database cannot be used: %(why)s", why=why)) from error
+    finally:
+        database.dispose()
 
 
 def run(settings: Settings, host: str, workers: int) -> int:
@@ -32,19 +84,25 @@ def run(settings: Settings, host: str, workers: int) -> int:
     if workers > 1:
         return _run_several(settings, host, workers)
     sockets = listen(host, settings.port)
-    app = create_app(settings)
-    with _worker(settings):
-        uvicorn.Server(_config(app, settings, host)).run(sockets=sockets)
+    with without_collecting():
+        app = site.create_app(settings)
+    with contextlib.ExitStack() as until_the_end:
+        server = _Server(_config(app, settings, host), lambda: until_the_end.enter_context(_worker(settings)))
+        server.run(sockets=sockets)
     return 0
 
 
-def work(settings: Settings) -> int:
-    """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
-    set_up_logging()
-    with _worker(settings) as threads:
-        while all(thread.is_alive() for thread in threads):
-            threads[0].join(timeout=1)
-    return 1
+class _Server(uvicorn.Server):
+    """The worker begins when the site is up: at the start each would wait for the other."""
+
+    def __init__(self, config: uvicorn.Config, then: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._then = then
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._then()
 
 
 @contextlib.contextmanager
@@ -54,7 +112,8 @@ def _worker(settings: Settings) -> Iterator[list[threading.Thread]]:
 
     What it still sends after FINISH_WITHIN_S ends with the process; the outbox will claim it again.
     """
-    worker, mailer, follower = workers = [Worker(settings, publishing_of(settings)) for _ in range(3)]
+    publishing = site.publishing_of(settings)
+    worker, mailer, follower = workers = [working.Worker(settings, publishing) for _ in range(3)]
     threads = [
         threading.Thread(target=worker.run, name="worker", daemon=True),
         threading.Thread(target=mailer.run, args=(mailer.deliver_mails,), name="mailer", daemon=True),
@@ -123,7 +182,8 @@ def set_up_logging() -> None:
 def app_from_environment() -> Starlette:
     """For the processes of `--workers N`, which start afresh."""
     set_up_logging()
-    return create_app(Settings.from_environment(os.environ))
+    with without_collecting():
+        return site.create_app(Settings.from_environment(os.environ))
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:

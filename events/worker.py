@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
+from sqlmodel import Session
 
-from . import fetching, limits, migrations
-from .calendars import derived, following, pictures, polls, sources
+from . import fetching, limits, migrations, outages
+from .calendars import derived, following, moves, pictures, polls, sources
 from .calendars.content import Publishing
 from .config import Settings
 from .db import UNEXPECTED, Database
@@ -30,6 +31,7 @@ log = logging.getLogger("branchline.worker")
 
 PAUSE_S = 1.0
 AT_ONCE = 4  # mails on their way
+MARK_WITHIN_S = 20.0  # together with mail.SEND_WITHIN_S less than the lease of a mail
 CLEAN_EVERY_S = 3600.0
 LOOK_EVERY_S = 15.0
 ASK_EVERY_S = 86_400.0
@@ -113,11 +115,16 @@ class Worker:
         Returns whether anything is being sent.
         """
         free = 0 if self._stop.is_set() else AT_ONCE - len(sending)
-        if free and self._mail_is_due():
-            with self.database.writing() as session:
-                claimed = [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now(), free)]
+        if free:
+            claimed = outages.ride_out(lambda: self._claim_mails(free), MARK_WITHIN_S)
             sending |= {loop.create_task(self._send(mail)): mail_id for mail_id, mail in claimed}
         return bool(sending)
+
+    def _claim_mails(self, most: int) -> list[tuple[int, Mail]]:
+        if not self._mail_is_due():
+            return []
+        with self.database.writing() as session:
+            return [(row.id or 0, outbox.as_mail(row)) for row in outbox.claim(session, _now(), most)]
 
     def _mail_is_due(self) -> bool:
         with self.database.reading() as session:
@@ -131,21 +138,35 @@ class Worker:
             done.result()
         except NotNow as error:
             log.info("mail %s: not now", mail_id)
-            with self.database.writing() as session:
-                delivery.put_back(session, mail_id, error, self.settings, _now())
+            self._put_back(mail_id, error)
         except Undeliverable as error:
-            log.warning("mail %s cannot be delivered", mail_id)
-            with self.database.writing() as session:
-                delivery.refused(session, mail_id, error, self.settings, _now())
+            self._refused(mail_id, error)
         except OperationalError:
             raise
         except UNEXPECTED as error:  # a fault of ours with this mail: others go out, and an admin will see it
             log.exception("mail %s", mail_id)
-            with self.database.writing() as session:
-                delivery.put_back(session, mail_id, NotNow(repr(error)), self.settings, _now())
+            self._put_back(mail_id, NotNow(repr(error)))
         else:
+            self._write(lambda session: delivery.sent(session, mail_id, _now()))
+
+    def _put_back(self, mail_id: int, error: NotNow) -> None:
+        self._write(lambda session: delivery.put_back(session, mail_id, error, self.settings, _now()))
+
+    def _refused(self, mail_id: int, error: Undeliverable) -> None:
+        log.warning("mail %s cannot be delivered", mail_id)
+        self._write(lambda session: delivery.refused(session, mail_id, error, self.settings, _now()))
+
+    def _write(self, mark: Callable[[Session], None]) -> None:
+        """Waits for a database that is away: a mail that was sent and is not marked would go out once more.
+
+        Marked twice is as if it was once, so that a lost COMMIT is no harm.
+        """
+
+        def written() -> None:
             with self.database.writing() as session:
-                delivery.sent(session, mail_id, _now())
+                mark(session)
+
+        outages.ride_out(written, MARK_WITHIN_S)
 
     def refresh_events(self) -> int:
         """Looks now and then only: in a large calendar the look itself takes a second."""
@@ -292,7 +313,9 @@ class Worker:
             sheets.forget_past(session, _now())
             polls.forget_past(session, _now())
             choices.forget_past(session, _now())
+            moves.forget_past(session)
             pictures.forget_unused(session, _now(), pictures_in_use(_now()))
+        self.database.take_stock()
         self._cleaned = time.monotonic()
         return 0
 

@@ -241,11 +241,11 @@ def app(settings: Settings) -> Iterator[Starlette]:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Starlette]:
-    """An application whose threads and connections end with the block."""
+    """An application whose threads and connections end with the block. It sees at once what tests write."""
     app = create_app(settings)
+    app.state.branchline.revisions.behind_s = 0.0
     yield app
-    app.state.branchline.threads.shutdown()
-    app.state.branchline.database.dispose()
+    app.state.branchline.close()
 
 
 def browser(app: Starlette) -> TestClient:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlmodel import select
 
 from events import mail, migrations, worker
+from events.calendars import moves
 from events.calendars.content import Publishing
 from events.config import Settings
 from events.db import Database
@@ -24,7 +25,7 @@ from events.messages.models import OutgoingMail
 from events.people import sign_in
 from events.people.models import Person, SignedIn
 from events.worker import Worker
-from tests.conftest import Cast, Engines
+from tests.conftest import NOW, Cast, Engines
 from tests.smtp_sink import Sink
 
 
@@ -225,6 +226,26 @@ def test_what_is_over_is_cleaned_away_at_the_start(
     assert left() == 3
     with working(settings, publishing):
         assert soon(lambda: left() == 0)
+
+
+def test_old_steps_of_the_calendars_are_forgotten_and_the_planner_of_sqlite_is_told_of_its_tables(
+    database: Database, settings: Settings, publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moves, "MOST", 3)
+    with database.writing() as session:
+        for _ in range(5):
+            moves.move_revision(session, NOW)
+    worker = Worker(settings, publishing)
+    worker.clean()
+    worker.database.dispose()
+    with database.reading() as session:
+        numbers = (
+            session.connection().execute(sa.text("SELECT number FROM calendar_move ORDER BY 1")).scalars()
+        )
+        assert list(numbers) == [3, 4, 5]
+        if database.is_sqlite:
+            known = sa.text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'calendar_move'")
+            assert session.connection().execute(known).scalar_one() > 0
 
 
 def test_an_idle_worker_writes_nothing(

@@ -89,8 +89,10 @@ class Layer:
     later: timedelta
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Hours:
+    """`of` gives the same one for the same text, so what is asked of it can be kept."""
+
     zone: ZoneInfo
     layers: tuple[Layer, ...]  # each holds where those before it are closed
     comments: tuple[str, ...]
@@ -114,7 +116,8 @@ class Hours:
             may_differ=self.may_differ,
         )
 
-    def days(self, first: date, count: int) -> list[Day]:
+    @lru_cache(maxsize=CACHED)  # noqa: B019 (of hours that are kept themselves)
+    def days(self, first: date, count: int) -> Sequence[Day]:
         found: dict[date, list[Span]] = defaultdict(list)
         midnight = datetime.combine(first, time())
         for whole in self._spans(midnight - DAY, midnight + (count + 1) * DAY):
@@ -122,7 +125,7 @@ class Hours:
                 for span in self._by_day(whole):
                     found[span.start.date()].append(span)
         days = (first + number * DAY for number in range(count))
-        return [Day(day, tuple(found[day])) for day in days]
+        return tuple(Day(day, tuple(found[day])) for day in days)
 
     def _spans(self, start: datetime, end: datetime) -> Iterator[Span]:
         """Between two times of the wall clock, without gaps; lazily, for the first two usually suffice."""

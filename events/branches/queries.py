@@ -45,7 +45,7 @@ class Moved:
 
 def by_slug(session: Session, slug: str) -> Branch | Moved:
     """Raises NotFound; a former slug gives Moved."""
-    branch = session.exec(select(Branch).where(col(Branch.slug) == slug)).one_or_none()
+    branch = session.exec(_AT_SLUG, params={"slug": slug}).one_or_none()
     if branch is not None:
         return branch
     former = select(Branch).join(FormerSlug, col(FormerSlug.branch_id) == col(Branch.id))
@@ -53,6 +53,9 @@ def by_slug(session: Session, slug: str) -> Branch | Moved:
     if moved is None:
         raise NotFound(say("There is no branch at this address."))
     return Moved(moved.slug)
+
+
+_AT_SLUG = select(Branch).where(col(Branch.slug) == sa.bindparam("slug"))
 
 
 def here(session: Session, slug: str) -> Branch:
@@ -225,8 +228,18 @@ def below(start: sa.Select[tuple[int]]) -> sa.Select[tuple[int]]:
 
 
 def children(session: Session, branch: Branch) -> Sequence[Branch]:
-    query = select(Branch).where(col(Branch.parent_id) == branch.id, col(Branch.status).in_(FOUND))
-    return session.exec(query.order_by(col(Branch.name), col(Branch.id))).all()
+    return session.exec(_BELOW, params={"parent": branch.id}).all()
+
+
+_BELOW = (
+    select(Branch)
+    .where(
+        col(Branch.parent_id) == sa.bindparam("parent"),
+        sa.or_(*(col(Branch.status) == each for each in FOUND)),
+    )
+    # Not the column itself, or SQLite may go through all branches by their names.
+    .order_by(col(Branch.name).concat(""), col(Branch.id))
+)
 
 
 def successor(session: Session, branch: Branch) -> Branch | None:
@@ -246,4 +259,7 @@ def everywhere(session: Session, conditions: Sequence[sa.ColumnElement[bool]] = 
 
 def count(session: Session) -> int:
     """How many there are to visit, write to or join."""
-    return session.exec(select(sa.func.count(col(Branch.id))).where(col(Branch.status).in_(FOUND))).one()
+    return session.exec(_COUNT).one()
+
+
+_COUNT = select(sa.func.count(col(Branch.id))).where(sa.or_(*(col(Branch.status) == each for each in FOUND)))

@@ -6,8 +6,9 @@ leaves the feed of a branch or topic, leaves a text behind that says so for 30 d
 """
 
 import hashlib
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -20,13 +21,13 @@ from sqlmodel import Session, col, select
 from ..branches.models import Branch
 from ..errors import Message, say
 from ..language import language
+from ..places.geo import Point
 from . import content, vevents
 from .content import Publishing, Told
 from .horizon import HORIZON, write_occurrences
 from .ics import Entry, vevent
 from .models import (
     Attendance,
-    CalendarRevision,
     Departure,
     Event,
     EventBranch,
@@ -37,12 +38,14 @@ from .models import (
     Rendered,
     Topic,
 )
+from .moves import Move, move_revision
 from .timezones import rules_version, to_utc
 
 TOLD_FOR = timedelta(days=30)  # how long feeds say that something was cancelled, withdrawn or moved elsewhere
 RENDERER = 3  # +1 when what is derived of an unchanged event changes: everything is derived again
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GEO = re.compile(r"^GEO:([-0-9.]+);([-0-9.]+)\r?$", re.MULTILINE)
 One = TypeVar("One")
 
 
@@ -50,9 +53,11 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
     """Derives everything anew, and moves on what has changed for those who see it."""
     session.flush()
     told = tell(session, event)
+    listed_before = event.listed_in
     before = {
         row.locale: row for row in session.exec(select(Rendered).where(col(Rendered.event_id) == event.id))
     }
+    stood = {_place_said(row.ics) for row in before.values()}
     same_rules = all(row.made_for.split()[1:2] == [rules_version()] for row in before.values())
     if event.is_public:
         event.published_at = event.published_at or now
@@ -66,8 +71,20 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
     changed = write_occurrences(session, told, now, same_rules=same_rules) or changed
     event.derived_at = now
     if changed:
-        move_revision(session, now)
+        move_revision(session, now, _move(event, listed_before, stood))
     session.flush()
+
+
+def _move(event: Event, listed_before: str, stood: Set[Point | None]) -> Move:
+    """`stood`: where it was, as far as what was said of it tells; said without a place, it may have been anywhere."""
+    scopes = frozenset(filter(None, f"{listed_before},{event.listed_in}".split(",")))
+    points = tuple(point for point in stood | {event.point} if point)
+    return Move(event.id, scopes, None if None in stood else points)
+
+
+def _place_said(ics: str) -> Point | None:
+    found = _GEO.search(ics.partition("END:VEVENT")[0])
+    return Point(float(found[1]), float(found[2])) if found else None
 
 
 def tell(session: Session, event: Event) -> Told:
@@ -122,15 +139,6 @@ def _by_event(rows: Iterable[tuple[int, One]]) -> Mapping[int | None, list[One]]
     for number, one in rows:
         found[number].append(one)
     return found
-
-
-def move_revision(session: Session, now: datetime) -> None:
-    row = session.get(CalendarRevision, 1)
-    if row is None:
-        row = CalendarRevision(id=1, number=0, moved_at=now)
-    row.number += 1
-    row.moved_at = max(now.replace(microsecond=0), row.moved_at)
-    session.add(row)
 
 
 # ---------------------------------------------------------------- texts

@@ -1,12 +1,11 @@
 """Feeds: assembling what is stored.
 
 Every VEVENT was rendered when its event was written; a feed is a header, the time zones it needs, and a join.
-A finished feed stays good until the calendar revision moves or its time is over: the day changes, and the window
+A finished feed stays good until something that it may hold moves or its time is over: the day changes, and the window
 drops what is past. Its ETag is the hash of its bytes, so it changes when, and only when, the feed does.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,14 +18,15 @@ from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
 from .ics import Feed, calendar, standing_note
-from .kept import LONG_AGO, FeedCache, Finished, Made, kept, midnight, next_midnight
+from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
+from .moves import Reach
 from .queries import Selection, branch_ids, topic_ids
 
 WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
 SMALLEST_EVENT = 350  # bytes: no feed can hold more than LARGEST / SMALLEST_EVENT
-_BEGINS = re.compile(r"^DTSTART;TZID=([^:;]+):(\d{4})", re.MULTILINE)
+_BEGINS, _LONGEST_ZONE = "\nDTSTART;TZID=", 80
 _CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
 # CSS names (RFC 7986 5.9) that can be told apart and read under white text.
 _COLORS = (
@@ -86,27 +86,37 @@ PLAIN = Variant()
 
 
 def finished(
-    session: Session,
-    cache: FeedCache,
-    selection: Selection,
-    heading: Heading,
-    now: datetime,
-    variant: Variant = PLAIN,
+    session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
 ) -> Finished:
-    """The feed of a selection, from the cache while nothing has moved."""
+    """The feed of a selection, and how long it is good."""
+    revision, moved_at = current_revision(session)  # first: what moves meanwhile belongs to a later one
+    body, mark = assemble(session, selection, heading, now, variant)
+    changes = _changed_by_time(session, selection, now)
+    if not mark or heading.closed:
+        changes.append(midnight(now).replace(day=1))
+    if heading.closed:
+        changes.append(heading.closed.since)
+    if len(body) > LARGEST * 0.8:  # perhaps not all that fits: then each day may choose others
+        changes.append(midnight(now))
+    return Finished(
+        body=body,
+        moved_at=moved_at,
+        changed_at=max(changes, default=LONG_AGO),
+        good_until=next_midnight(now),
+        revision=revision,
+        reach=reach_of(session, selection),
+        mark=mark,
+    )
 
-    def made() -> Made:
-        body, mark = assemble(session, selection, heading, now, variant)
-        changes = _changed_by_time(session, selection, now)
-        if not mark or heading.closed:
-            changes.append(midnight(now).replace(day=1))
-        if heading.closed:
-            changes.append(heading.closed.since)
-        if len(body) > LARGEST * 0.8:  # perhaps not all that fits: then each day may choose others
-            changes.append(midnight(now))
-        return Made(body, max(changes, default=LONG_AGO), next_midnight(now), mark)
 
-    return kept(session, cache, f"{heading.source} {heading.locale} {variant}", now, made)
+def reach_of(session: Session, selection: Selection) -> Reach:
+    return Reach(
+        event_id=selection.event_id,
+        branches=frozenset(map(branch_scope, branch_ids(session, selection.branches))),
+        topics=frozenset(map(topic_scope, topic_ids(session, selection.topics))),
+        near=selection.near,
+        within=selection.within,
+    )
 
 
 def _changed_by_time(session: Session, selection: Selection, now: datetime) -> list[datetime]:
@@ -124,13 +134,19 @@ def _changed_by_time(session: Session, selection: Selection, now: datetime) -> l
         (event.cancelled_at, WINDOW, [*mine, off, event.ends_at.is_(None)]),
         *((gone.left_at, TOLD_FOR, [gone.scope.in_(scopes)]) for scopes in _scopes(session, selection)),
     ]
-    found = []
-    for column, told_for, conditions in dropped:
-        query = sa.select(column).where(column < midnight(now) - told_for, *conditions)
-        last = session.connection().execute(query.order_by(column.desc()).limit(1)).scalar()
-        if last is not None:
-            found.append(midnight(last + told_for) + timedelta(days=1))
-    return found
+    newest = [
+        sa.select(column)
+        .where(column < midnight(now) - told_for, *conditions)
+        .order_by(column.desc())
+        .limit(1)
+        for column, told_for, conditions in dropped
+    ]
+    [found] = session.connection().execute(sa.select(*(one.scalar_subquery() for one in newest)))
+    return [
+        midnight(last + told_for) + timedelta(days=1)
+        for last, (_, told_for, _) in zip(found, dropped, strict=True)
+        if last is not None
+    ]
 
 
 def assemble(
@@ -197,29 +213,39 @@ def _moment(value: str | datetime) -> datetime:
 
 def _rows(session: Session, selection: Selection, locale: str, now: datetime, variant: Variant) -> list[_Row]:
     """In a stable order, that of their first dates. What is alive here wins over a farewell to here."""
-    conditions = selection.conditions(session)
-    if dates := selection.dates():
-        conditions.append(col(Event.id).in_(sa.select(col(Occurrence.event_id)).where(*dates)))
-    query = _stored(locale, variant).where(*conditions)
-    event, today = table_of(Event).c, midnight(now)
-    coming = sa.or_(event.ends_at.is_(None), event.ends_at >= today)
-    recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
-    most = LARGEST // SMALLEST_EVENT
-    wanted = [
-        query.where(*_public(now), coming).order_by(event.begins_at, event.uid).limit(most),
-        query.where(*_public(now), recent).order_by(event.ends_at.desc(), event.uid).limit(most),
-    ]
-    wanted.append(query.where(_just_off(now)))
+    chosen = sa.union_all(*_chosen(session, selection, now, variant))
+    wanted = [_stored(locale, variant).where(table_of(Event).c.id.in_(chosen))]
     if not variant.hide_cancelled:
-        removed = (event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR)
-        wanted += [query.where(*removed), *_drafts_again(session, selection, locale, now)]
         wanted += _farewells(session, selection, locale, now)
     found: dict[int, _Row] = {}
     for statement in wanted:
-        for row in session.connection().execute(statement):
+        for row in session.connection().execute(statement).all():
             found.setdefault(row[0], _Row._make(row))
     rows = sorted(found.values(), key=lambda row: (row.begins_at, row.uid))
     return [_for_google(row) for row in rows] if variant.for_google else rows
+
+
+def _chosen(
+    session: Session, selection: Selection, now: datetime, variant: Variant
+) -> Iterable[sa.Select[tuple[int]]]:
+    """The ids of the events, before any text is read: a planner might read all there are."""
+    conditions = selection.conditions(session)
+    event, today = table_of(Event).c, midnight(now)
+    if dates := selection.dates():
+        conditions.append(sa.exists().where(col(Occurrence.event_id) == event.id, *dates))
+    ids = sa.select(event.id).where(*conditions)
+    coming = sa.or_(event.ends_at.is_(None), event.ends_at >= today)
+    recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
+    most = LARGEST // SMALLEST_EVENT
+    for some in (
+        ids.where(*_public(now), coming).order_by(event.begins_at, event.uid),
+        ids.where(*_public(now), recent).order_by(event.ends_at.desc(), event.uid),
+    ):
+        yield sa.select(some.limit(most).subquery().c.id)
+    yield ids.where(_just_off(now))
+    if not variant.hide_cancelled:
+        yield ids.where(event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR)
+        yield from _drafts_again(session, selection, now)
 
 
 def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
@@ -253,7 +279,7 @@ def _just_off(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(event.state.in_(CALLED_OFF), event.withdrawn_at.is_(None), event.cancelled_at >= since)
 
 
-def _drafts_again(session: Session, selection: Selection, locale: str, now: datetime) -> list[sa.Select[Any]]:
+def _drafts_again(session: Session, selection: Selection, now: datetime) -> list[sa.Select[tuple[int]]]:
     """What was public and is a draft again: known by what was published, for the draft is nobody's business.
 
     Feeds that select by more than branches or topics let go of it without a word.
@@ -269,7 +295,7 @@ def _drafts_again(session: Session, selection: Selection, locale: str, now: date
     if selection.event_id is not None:
         held.append(event.id == selection.event_id)
     off = (event.deleted_at.is_(None), event.withdrawn_at >= midnight(now) - TOLD_FOR)
-    return [_stored(locale, PLAIN).where(*off, *held)]
+    return [sa.select(event.id).where(*off, *held)]
 
 
 def _scopes(session: Session, selection: Selection) -> list[list[str]]:
@@ -319,7 +345,9 @@ def _zones(rows: Iterable[_Row]) -> dict[str, date]:
     """Each zone that the texts name, with the first of January before its earliest event."""
     years: dict[str, int] = {}
     for row in rows:
-        if (begins := _BEGINS.search(row.ics)) is not None:
-            key, year = begins[1], int(str(row.start)[:4])
-            years[key] = min(year, int(begins[2]), years.get(key, year))
+        at = row.ics.find(_BEGINS)  # a pattern takes ten times as long, and there are a thousand rows
+        if at >= 0:
+            key, _, begins = row.ics[at + len(_BEGINS) : at + _LONGEST_ZONE].partition(":")
+            year = int(str(row.start)[:4])
+            years[key] = min(year, int(begins[:4]), years.get(key, year))
     return {key: date(years[key], 1, 1) for key in sorted(years)}

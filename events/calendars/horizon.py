@@ -140,7 +140,7 @@ def differences(session: Session) -> Iterator[Difference]:
         .join(table_of(Event), event.id == occurrence.event_id)
         .order_by(event.timezone, occurrence.starts_at, occurrence.event_id)
     )
-    for row in session.connection().execution_options(yield_per=1000).execute(query):
+    for row in session.connection().execute(query, execution_options={"yield_per": 1000}):
         now = to_utc(row.start, row.timezone)
         if now != row.starts_at or to_utc(row.end, row.timezone) != row.ends_at:
             yield Difference(row.event_id, row.title, row.start, row.timezone, row.starts_at, now)

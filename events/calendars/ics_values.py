@@ -5,13 +5,18 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+from typing import TYPE_CHECKING
 
 from ..drafts import Fault, tidy, time_zone, web_address, zone_names
 from ..errors import BranchlineError, Message, say
+from ..later import loaded_later
 from .scanning import Component, Property
 from .timezones import to_utc, to_wall
+
+if TYPE_CHECKING:
+    from icalendar.timezone import windows_to_olson
+else:
+    windows_to_olson = loaded_later("icalendar.timezone.windows_to_olson")
 
 _MOMENT = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d):?(\d\d)?(Z)?)?")
 _LENGTH = re.compile(
@@ -92,7 +97,7 @@ def iana_name(name: str) -> str | None:
     steps = name.split("/")
     ends = ("/".join(steps[first:]) for first in range(1, len(steps) - 1))
     spelled = (name.replace("-", "/", 1), name.replace(" ", "_"))
-    for candidate in (name, WINDOWS_TO_OLSON.get(name, ""), *ends, *spelled):
+    for candidate in (name, windows_to_olson.WINDOWS_TO_OLSON.get(name, ""), *ends, *spelled):
         if found := _zones_in_lower_case().get(candidate.lower()):
             return time_zone(found)
     return None

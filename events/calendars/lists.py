@@ -13,8 +13,8 @@ from ..language import Language, language
 from . import formats
 from .content import Publishing, Said, said_on
 from .derived import tell_all
-from .feeds import Heading
-from .kept import FeedCache, Finished, Made, kept, next_midnight
+from .feeds import Heading, reach_of
+from .kept import Finished, current_revision, next_midnight
 from .models import Event
 from .queries import DateKey, Selection, coming_dates, coming_events, last_over
 
@@ -45,7 +45,6 @@ FORMATS: Mapping[str, Format] = {
 
 def finished(
     session: Session,
-    cache: FeedCache,
     wanted: Format,
     selection: Selection,
     heading: Heading,
@@ -54,16 +53,19 @@ def finished(
     *,
     hide_cancelled: bool = False,
 ) -> Finished:
-    """The list in that format, soonest dates first, from the cache while nothing has moved."""
-
-    def made() -> Made:
-        keys = wanted.choose(session, selection, now, wanted.most, hide_cancelled)
-        spoken = language(heading.locale)
-        body = wanted.write(heading, say_all(session, keys, spoken), publishing, spoken)
-        next_end = min((key.ends_at for key in keys if key.ends_at > now), default=next_midnight(now))
-        return Made(body, _changed_by_time(session, selection, now), min(next_end, next_midnight(now)))
-
-    return kept(session, cache, f"{heading.source} {heading.locale} {hide_cancelled}", now, made)
+    """The list in that format, soonest dates first, and how long it is good."""
+    revision, moved_at = current_revision(session)  # first: what moves meanwhile belongs to a later one
+    keys = wanted.choose(session, selection, now, wanted.most, hide_cancelled)
+    spoken = language(heading.locale)
+    next_end = min((key.ends_at for key in keys if key.ends_at > now), default=next_midnight(now))
+    return Finished(
+        body=wanted.write(heading, say_all(session, keys, spoken), publishing, spoken),
+        moved_at=moved_at,
+        changed_at=_changed_by_time(session, selection, now),
+        good_until=min(next_end, next_midnight(now)),
+        revision=revision,
+        reach=reach_of(session, selection),
+    )
 
 
 def say_all(session: Session, keys: Sequence[DateKey], spoken: Language | None = None) -> list[Said]:

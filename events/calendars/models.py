@@ -14,7 +14,7 @@ from sqlalchemy import false as sa_false
 from sqlalchemy import text as sa_text
 from sqlmodel import Field
 
-from ..db import NO_TEXT_BEFORE, Row
+from ..db import NO_TEXT_BEFORE, PrivateRow, Row
 from ..places.models import Located
 
 NO_TEXT: Any = Field(default="", sa_column_kwargs=NO_TEXT_BEFORE)
@@ -63,7 +63,7 @@ class EventBranch(Row, table=True):
     added_at: datetime | None = None  # a co-host that was asked to hold it since then
 
 
-class HostingRefusal(Row, table=True):
+class HostingRefusal(PrivateRow, table=True):
     """A branch that does not want to be named as co-host of an event: it is not added again."""
 
     __tablename__ = "hosting_refusal"
@@ -97,7 +97,7 @@ class Picture(Row, table=True):
     leased_until: datetime | None = None
 
 
-WITHDRAWN = sa_text("withdrawn_at IS NOT NULL")
+WITHDRAWN, CANCELLED = sa_text("withdrawn_at IS NOT NULL"), sa_text("cancelled_at IS NOT NULL")
 
 
 class Event(Row, Located, table=True):
@@ -107,6 +107,8 @@ class Event(Row, Located, table=True):
         UniqueConstraint("source", "source_uid"),
         # Of the few that were: a planner must not take it for those that were not.
         Index("ix_event_withdrawn_at", "withdrawn_at", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
+        Index("ix_event_language_state", "language", "state"),
+        Index("ix_event_cancelled_at", "cancelled_at", sqlite_where=CANCELLED, postgresql_where=CANCELLED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -276,7 +278,8 @@ class Override(Row, table=True):
 class Occurrence(Row, table=True):
     """One date of an event within the rolling horizon, so that "upcoming near here" is one query."""
 
-    __table_args__ = (Index("ix_occurrence_starts_at_event_id", "starts_at", "event_id"),)
+    # With when it ends: each list walks past the dates that are over, and must not read their rows for that.
+    __table_args__ = (Index("ix_occurrence_starts_at_event_id_ends_at", "starts_at", "event_id", "ends_at"),)
 
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
     original_start: NaiveDatetime = Field(primary_key=True)
@@ -314,7 +317,7 @@ class Departure(Row, table=True):
     left_at: datetime
 
 
-class DateChange(Row, table=True):
+class DateChange(PrivateRow, table=True):
     """Dates of an event that people knew and that are not the same any more; the worker tells those who follow it.
 
     `before` has what was said of each (see `dates_changed.told_before`). A change that is taken back before `run_at`,
@@ -380,7 +383,7 @@ class CalendarSource(Row, table=True):
         return bool(self.url)
 
 
-class PollCount(Row, table=True):
+class PollCount(PrivateRow, table=True):
     """How often a branch's feed was asked for in a day, by kind of client and by the revision it then had."""
 
     __tablename__ = "poll_count"

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,6 +39,7 @@ FAMILIES = (
 OTHER = "other"
 
 
+@lru_cache(maxsize=1024)  # a dozen patterns take longer than all else that a poll takes
 def family_of(user_agent: str) -> str:
     return next((name for name, pattern in FAMILIES if pattern.search(user_agent)), OTHER)
 

@@ -1,24 +1,30 @@
 """Finding events. One `Selection` serves the pages and the feeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from ..branches.models import Branch
 from ..db import table_of
-from ..errors import Gone, Message, NotFound, no_such_page, say
+from ..errors import Gone, NotFound, no_such_page, say
 from ..places.geo import Distance, Point
 from ..places.naming import fold
 from ..places.nearest import within
-from .content import moved
+from .listed import Listed as Listed
+from .listed import listing as listing
+from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
-from .wording import Part, Translations, Words, worded
+from .walking import begun_by, few, first_of_event, not_over_on, one_of
 
 PAGE = 50
+LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
+NARROWED = 3  # a walk goes farther for what is of one topic, or in one language
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,17 @@ class Selection:
     text: str = ""
     event_id: int | None = None
 
-    def conditions(self, session: Session) -> list[sa.ColumnElement[bool]]:
-        """On the `event` table alone. Raises NotFound for a topic or branch that does not exist."""
+    def conditions(self, session: Session, shown: int | None = None) -> list[sa.ColumnElement[bool]]:
+        """On the `event` table alone. Raises NotFound for a topic or branch that does not exist.
+
+        `shown`: so many dates are wanted, the first or last in their order (see `walking`).
+        """
         found: list[sa.ColumnElement[bool]] = []
+        most = few(session, shown) if shown and (self.near or self.topics) else None
         if self.near is not None and self.within is not None:
-            found.append(within(session, table_of(Event), self.near, self.within))
+            narrowed = bool(self.topics or self.access or self.language or self.online is not None)
+            walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
+            found.append(within(session, table_of(Event), self.near, self.within, walked))
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(
                 col(EventBranch.branch_id).in_(branch_ids(session, self.branches))
@@ -50,7 +62,7 @@ class Selection:
         if self.topics:
             wanted = topic_ids(session, self.topics)
             ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(wanted))
-            found.append(col(Event.id).in_(ids))
+            found.append(one_of(session, ids, most))
         if self.online is not None:
             kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)
             found.append(col(Event.attendance).in_(kept))
@@ -68,75 +80,12 @@ class Selection:
 
     def dates(self) -> list[sa.ColumnElement[bool]]:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""
-        found: list[sa.ColumnElement[bool]] = []
-        if self.first is not None:
-            found.append(col(Occurrence.end) > datetime.combine(self.first, datetime.min.time()))
-        if self.last is not None:
-            after = datetime.combine(self.last, datetime.min.time()) + timedelta(days=1)
-            found.append(col(Occurrence.start) < after)
-        return found
+        since = not_over_on(self.first) if self.first is not None else []
+        return since + (begun_by(self.last) if self.last is not None else [])
 
 
 EVERYTHING = Selection()
 OF_EVENTS = sa.join(table_of(Occurrence), table_of(Event), col(Event.id) == col(Occurrence.event_id))
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One date in a list: columns, not instances of the tables, which cost five times as much to make."""
-
-    event_id: int
-    title: str
-    start: datetime
-    end: datetime
-    original_start: datetime
-    starts_at: datetime
-    cancelled: bool
-    all_day: bool
-    timezone: str
-    language: str
-    attendance: str
-    rrule: str
-    series_start: datetime
-    cancelled_reason: str
-    venue_name: str
-    venue_address: str
-    branch_name: str
-    branch_slug: str
-    branch_city: str
-    latitude: float | None
-    longitude: float | None
-    state: str
-    moved_from: datetime | None  # of a single event
-    asked_since: datetime | None = None  # whether it still takes place, without an answer
-    translations: Translations | None = field(default=None, hash=False)
-    has_own_title: bool = False  # that of the date, which nobody has translated
-
-    def titled(self, code: str) -> Words:
-        """For readers of that language."""
-        own = Words(self.title, self.language)
-        return own if self.has_own_title else worded(own, Part.TITLE, self.translations, code)
-
-    @property
-    def point(self) -> Point | None:
-        if self.latitude is None or self.longitude is None:
-            return None
-        return Point(self.latitude, self.longitude)
-
-    @property
-    def place_line(self) -> str:
-        """The venue, else the town of the branch; nothing for what is only online."""
-        if self.venue_name or self.venue_address:
-            return ", ".join(part for part in (self.venue_name, self.venue_address) if part)
-        return "" if self.attendance == Attendance.ONLINE else self.branch_city
-
-    @property
-    def moved(self) -> Message | None:
-        """From when to when; nothing for what does not take place anyway."""
-        first = self.original_start if self.rrule else self.moved_from
-        if self.cancelled or first is None or first == self.start:
-            return None
-        return moved(first, self.start, self.all_day)
 
 
 def upcoming(
@@ -146,17 +95,64 @@ def upcoming(
 
     With `selection.first` in the past, dates since then.
     """
-    query = (
-        listing()
-        .where(*wanted(session, selection, now))
-        .order_by(col(Occurrence.starts_at), col(Occurrence.event_id))
-        .offset((page - 1) * size)
-        .limit(size + 1)
-    )
-    rows = [Listed(*row) for row in session.connection().execute(query)]
-    if page > 1 and not rows:
+    narrowed = [*selection.dates(), *selection.conditions(session, page * size)]
+    query = _soonest_of(narrowed) if narrowed else _soonest()
+    found = _listed(session, query, size, since=since(selection, now), skip=(page - 1) * size)
+    if page > 1 and not found[0]:
         raise no_such_page(page)
+    return found
+
+
+def upcoming_at(session: Session, branch_id: int, now: datetime, size: int) -> tuple[list[Listed], bool]:
+    """As `upcoming`, what one branch holds."""
+    return _listed(session, _soonest_at(), size, since=now, branch=branch_id)
+
+
+def dates_of(session: Session, event_id: int, now: datetime, most: int = 10) -> list[Listed]:
+    return _listed(session, _soonest_dates(), most, since=now, event=event_id)[0]
+
+
+def _listed(
+    session: Session, query: sa.Select[Any], size: int, *, skip: int = 0, **asked: object
+) -> tuple[list[Listed], bool]:
+    found = session.connection().execute(query, {**asked, "skip": skip, "most": size + 1})
+    rows = [Listed._make(row) for row in found]
     return rows[:size], len(rows) > size
+
+
+@cache
+def _soonest() -> sa.Select[Any]:
+    """Of all dates, made once: `since`, `skip` and `most` are said when it is executed."""
+    return _soonest_of([])
+
+
+@cache
+def _soonest_at() -> sa.Select[Any]:
+    held = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id) == sa.bindparam("branch"))
+    return _soonest_of([col(Event.id).in_(held)])
+
+
+@cache
+def _soonest_dates() -> sa.Select[Any]:
+    return _soonest_of([col(Event.id) == sa.bindparam("event")])
+
+
+def _soonest_of(narrowed: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+    """Which dates these are is found in an index first, and what they say is read of those alone: a planner that saw
+    both at once would sort all that is stored, or begin with the branches."""
+    occurrence = table_of(Occurrence).c
+    begin = sa.bindparam("since", type_=occurrence.ends_at.type)
+    skip, most = (sa.bindparam(name, type_=sa.Integer()) for name in ("skip", "most"))
+    dates = (
+        sa.select(table_of(Occurrence))
+        .select_from(OF_EVENTS if narrowed else table_of(Occurrence))
+        .where(occurrence.ends_at > begin, *narrowed)
+        .order_by(occurrence.starts_at, occurrence.event_id)
+        .offset(skip)
+        .limit(most)
+        .subquery()
+    )
+    return listing_of(dates).order_by(dates.c.starts_at, dates.c.event_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +170,7 @@ def coming_dates(
     """The dates that `upcoming` lists, without what they say."""
     occurrence = table_of(Occurrence).c
     query = (
-        _dates(session, selection, now, hide_cancelled)
+        _dates(session, selection, now, most, hide_cancelled)
         .order_by(occurrence.starts_at, occurrence.event_id)
         .limit(most)
     )
@@ -186,20 +182,16 @@ def coming_events(
 ) -> list[DateKey]:
     """Each event once, with the first of its dates in the list."""
     occurrence = table_of(Occurrence).c
-    place = sa.func.row_number().over(
-        partition_by=occurrence.event_id, order_by=(occurrence.starts_at, occurrence.original_start)
-    )
-    dates = _dates(session, selection, now, hide_cancelled)
-    each = dates.add_columns(occurrence.starts_at, place.label("place")).subquery().c
-    query = sa.select(each.event_id, each.original_start, each.ends_at).where(each.place == 1)
-    query = query.order_by(each.starts_at, each.event_id).limit(most)
+    first = first_of_event(_on(selection, now, hide_cancelled))
+    query = _dates(session, selection, now, most, hide_cancelled).where(occurrence.original_start == first)
+    query = query.order_by(occurrence.starts_at, occurrence.event_id).limit(most)
     return [DateKey(*row) for row in session.connection().execute(query)]
 
 
 def last_over(session: Session, selection: Selection, now: datetime) -> datetime | None:
     """When a date last left the list because it was over."""
     occurrence = table_of(Occurrence).c
-    over = [*selection.dates(), *selection.conditions(session), occurrence.ends_at <= now]
+    over = [*selection.dates(), *selection.conditions(session, 1), occurrence.ends_at <= now]
     query = sa.select(occurrence.ends_at).select_from(OF_EVENTS).where(*over)
     found: datetime | None = (
         session.connection().execute(query.order_by(occurrence.ends_at.desc()).limit(1)).scalar()
@@ -207,17 +199,31 @@ def last_over(session: Session, selection: Selection, now: datetime) -> datetime
     return found
 
 
-def _dates(session: Session, selection: Selection, now: datetime, hide_cancelled: bool) -> sa.Select[Any]:
+def _dates(
+    session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
+) -> sa.Select[Any]:
     occurrence = table_of(Occurrence).c
-    shown = [occurrence.cancelled.is_(False)] if hide_cancelled else []
     columns = (occurrence.event_id, occurrence.original_start, occurrence.ends_at)
-    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now), *shown)
+    on = (*_on(selection, now, hide_cancelled), *selection.conditions(session, most))
+    return sa.select(*columns).select_from(OF_EVENTS).where(*on)
 
 
-def wanted(session: Session, selection: Selection, now: datetime) -> list[sa.ColumnElement[bool]]:
-    """On `occurrence` and `event`: what is not over, or all since `selection.first` when that is past."""
-    since = [] if selection.first and selection.first < now.date() else [col(Occurrence.ends_at) > now]
-    return [*since, *selection.dates(), *selection.conditions(session)]
+def wanted(
+    session: Session, selection: Selection, now: datetime, shown: int | None = None
+) -> list[sa.ColumnElement[bool]]:
+    """On `occurrence` and `event`. `shown`: so many are wanted, the first in the order of their dates."""
+    return [*_on(selection, now), *selection.conditions(session, shown)]
+
+
+def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> list[sa.ColumnElement[bool]]:
+    """On `occurrence`: what is not over, or all since `selection.first` when that is past."""
+    shown = [col(Occurrence.cancelled).is_(False)] if hide_cancelled else []
+    return [col(Occurrence.ends_at) > since(selection, now), *selection.dates(), *shown]
+
+
+def since(selection: Selection, now: datetime) -> datetime:
+    """What ended before is not listed."""
+    return LONG_AGO if selection.first and selection.first < now.date() else now
 
 
 def branches_meeting(since: datetime, until: datetime) -> sa.ColumnElement[bool]:
@@ -266,10 +272,6 @@ def next_dates_of_branches(session: Session, branch_ids: Sequence[int], now: dat
     return {row.branch_id: Listed(*row[:-2]) for row in rows}
 
 
-def dates_of(session: Session, event_id: int, now: datetime, most: int = 10) -> list[Listed]:
-    return upcoming(session, Selection(event_id=event_id), now, size=most)[0]
-
-
 def date_of(session: Session, event_id: int, day: date) -> Listed:
     """The date of an event that was planned for that day. Raises NotFound."""
     midnight = datetime.combine(day, datetime.min.time())
@@ -302,7 +304,7 @@ def followed_event(session: Session, event_id: int, since: datetime) -> Event:
 
 
 def topic_at(session: Session, slug: str) -> Topic:
-    topic = session.exec(select(Topic).where(col(Topic.slug) == slug)).one_or_none()
+    topic = session.exec(_TOPIC, params={"slug": slug}).one_or_none()
     if topic is None:
         raise NotFound(say("There is no topic called “%(slug)s”.", slug=slug[:80]))
     return topic
@@ -310,18 +312,39 @@ def topic_at(session: Session, slug: str) -> Topic:
 
 def topics_in_use(session: Session) -> Sequence[Topic]:
     """Of events that are public."""
-    shown = sa.and_(col(Event.state).in_(PUBLIC), col(Event.deleted_at).is_(None))
-    used = (
-        sa.select(col(EventTopic.topic_id))
-        .join(Event, col(Event.id) == col(EventTopic.event_id))
-        .where(shown)
+    return session.exec(_topics_in_use()).all()
+
+
+@cache
+def _topics_in_use() -> SelectOfScalar[Topic]:
+    """One public event of each is looked for, and not all of them."""
+    used = sa.exists().where(
+        col(EventTopic.topic_id) == col(Topic.id),
+        col(Event.id) == col(EventTopic.event_id),
+        _is_public(),
+        col(Event.deleted_at).is_(None),
     )
-    return session.exec(select(Topic).where(col(Topic.id).in_(used)).order_by(col(Topic.name))).all()
+    return select(Topic).where(used).order_by(col(Topic.name))
 
 
 def languages_in_use(session: Session) -> Sequence[str]:
-    query = select(Event.language).where(col(Event.state).in_(PUBLIC)).distinct()
-    return sorted({tag.split("-")[0] for tag in session.exec(query)})
+    tags = session.connection().execute(_languages_in_use()).scalars()
+    return sorted({tag.split("-")[0] for tag in tags})
+
+
+@cache
+def _languages_in_use() -> sa.Select[Any]:
+    """From each language to the next one in the index, however many events there are in it."""
+    language = table_of(Event).c.language
+    first = sa.select(sa.func.min(language)).where(_is_public()).scalar_subquery()
+    found = sa.select(first.label("language")).cte("found", recursive=True)
+    following = sa.select(sa.func.min(language)).where(_is_public(), language > found.c.language)
+    found = found.union_all(sa.select(following.scalar_subquery()).where(found.c.language.is_not(None)))
+    return sa.select(found.c.language).where(found.c.language.is_not(None))
+
+
+def _is_public() -> sa.ColumnElement[bool]:
+    return sa.or_(*(col(Event.state) == state for state in PUBLIC))
 
 
 def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
@@ -338,55 +361,16 @@ def branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
     return [number for number in rows.values() if number is not None]
 
 
+_TOPIC = select(Topic).where(col(Topic.slug) == sa.bindparam("slug"))
+
+
+def topics_at(session: Session, slugs: Sequence[str]) -> list[Topic]:
+    """In the order of the slugs. Raises NotFound for one that is none."""
+    if len(slugs) < 2:
+        return [topic_at(session, slug) for slug in slugs]
+    found = {topic.slug: topic for topic in session.exec(select(Topic).where(col(Topic.slug).in_(slugs)))}
+    return [found[slug] if slug in found else topic_at(session, slug) for slug in slugs]
+
+
 def topic_ids(session: Session, slugs: Sequence[str]) -> list[int]:
-    return [topic.id for slug in slugs if (topic := topic_at(session, slug)).id is not None]
-
-
-def listing() -> sa.Select[Any]:
-    """Of dates, what `Listed` has of each: the columns in its order."""
-    event, occurrence, branch = table_of(Event).c, table_of(Occurrence).c, table_of(Branch).c
-    override = table_of(Override).c
-    return (
-        sa.select(
-            occurrence.event_id,
-            occurrence.title,
-            occurrence.start,
-            occurrence.end,
-            occurrence.original_start,
-            occurrence.starts_at,
-            occurrence.cancelled,
-            event.all_day,
-            event.timezone,
-            event.language,
-            event.attendance,
-            event.rrule,
-            event.start.label("series_start"),
-            sa.func.coalesce(sa.func.nullif(override.reason, ""), event.cancelled_reason).label(
-                "cancelled_reason"
-            ),
-            sa.func.coalesce(override.venue_name, event.venue_name).label("venue_name"),
-            sa.case(
-                (override.venue_name.is_not(None), sa.func.coalesce(override.venue_address, "")),
-                else_=sa.func.coalesce(override.venue_address, event.venue_address),
-            ).label("venue_address"),
-            branch.name.label("branch_name"),
-            branch.slug.label("branch_slug"),
-            branch.city.label("branch_city"),
-            event.latitude,
-            event.longitude,
-            event.state,
-            event.moved_from,
-            event.asked_since,
-            event.translations,
-            override.title.is_not(None).label("has_own_title"),
-        )
-        .select_from(table_of(Occurrence))
-        .join(table_of(Event), event.id == occurrence.event_id)
-        .join(table_of(Branch), branch.id == event.branch_id)
-        .outerjoin(
-            table_of(Override),
-            sa.and_(
-                override.event_id == occurrence.event_id, override.original_start == occurrence.original_start
-            ),
-        )
-    )
+    return [topic.id for topic in topics_at(session, slugs) if topic.id is not None]

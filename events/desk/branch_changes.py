@@ -18,7 +18,7 @@ from ..branches.hours import zone_of
 from ..branches.locating import Locator
 from ..branches.models import Branch, Status
 from ..branches.serving import write_keys
-from ..calendars import derived
+from ..calendars import moves
 from ..errors import Conflict, NotFound, no_such_page, say
 from ..people import history, permissions
 from ..people.history import Version
@@ -79,7 +79,7 @@ def follow(session: Session, branch: Branch, now: datetime) -> None:
     session.add(branch)
     session.flush()
     write_keys(session, [branch])
-    derived.move_revision(session, now)
+    moves.move_revision(session, now)
 
 
 def lock(session: Session, branch: Branch) -> None:
@@ -123,7 +123,7 @@ def add(
         session.add(branch)
         session.flush()
     write_keys(session, [branch])
-    derived.move_revision(session, now)
+    moves.move_revision(session, now)
     history.write(session, subject(branch), action, snapshot(session, branch), person, now, key)
     return branch, True
 

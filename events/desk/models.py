@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlmodel import Field
 
-from ..db import Row
+from ..db import PrivateRow
 
 
-class Proposal(Row, table=True):
+class Proposal(PrivateRow, table=True):
     """Why an event waits for an organizer: a visitor suggested it, or somebody posted it who needs approval."""
 
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
@@ -24,7 +24,7 @@ class Proposal(Row, table=True):
     answer: str = ""
 
 
-class TrustedProposer(Row, table=True):
+class TrustedProposer(PrivateRow, table=True):
     """Whose suggestions to a branch are published once a link that was mailed to the address is used."""
 
     __tablename__ = "trusted_proposer"
@@ -34,7 +34,7 @@ class TrustedProposer(Row, table=True):
     created_at: datetime
 
 
-class Report(Row, table=True):
+class Report(PrivateRow, table=True):
     """A visitor says that something is wrong with an event or a branch."""
 
     id: int | None = Field(default=None, primary_key=True)
@@ -49,7 +49,7 @@ class Report(Row, table=True):
     closed_at: datetime | None = Field(default=None, index=True)
 
 
-class BranchSheet(Row, table=True):
+class BranchSheet(PrivateRow, table=True):
     """A `branches.csv` that was brought back and waits for its preview to be applied."""
 
     __tablename__ = "branch_sheet"

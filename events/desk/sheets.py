@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 from ..branches import exchange
 from ..branches.comparing import CellChange, Cells, RowChange, differences
 from ..branches.exchange import ImportReport
-from ..calendars import derived
+from ..calendars import moves
 from ..db import table_of
 from ..errors import Conflict, Message, NotFound, Refusal, TooLarge, no_such_page, say
 from ..people.history import Version
@@ -212,7 +212,7 @@ def apply(
             )
         )
     versions.write()
-    derived.move_revision(session, now)
+    moves.move_revision(session, now)
     return report
 
 

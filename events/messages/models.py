@@ -6,13 +6,13 @@ from sqlalchemy import Index, text
 from sqlalchemy import false as sa_false
 from sqlmodel import Field
 
-from ..db import NO_TEXT_BEFORE, Row
+from ..db import NO_TEXT_BEFORE, UNSEEN, PrivateRow, Row
 
 WAITS = text("sent_at IS NULL AND failed_at IS NULL")
 UNKNOWN_LANGUAGE = {"server_default": text("'en'")}
 
 
-class ContactMessage(Row, table=True):
+class ContactMessage(PrivateRow, table=True):
     """A visitor's message, in the inbox of its branch; purged after `outbox.KEEP_MESSAGES`."""
 
     __tablename__ = "contact_message"
@@ -41,7 +41,7 @@ class ContactMessage(Row, table=True):
         return self.answered_at is not None
 
 
-class MutedSender(Row, table=True):
+class MutedSender(PrivateRow, table=True):
     """An address whose messages a branch does not want to get by mail, nor to see among the others."""
 
     __tablename__ = "muted_sender"
@@ -51,7 +51,7 @@ class MutedSender(Row, table=True):
     created_at: datetime
 
 
-class RefusedAddress(Row, table=True):
+class RefusedAddress(PrivateRow, table=True):
     """An address for which a mail server refused a mail for good. A mail that arrives there takes it back."""
 
     __tablename__ = "refused_address"
@@ -72,6 +72,7 @@ class OutgoingMail(Row, table=True):
     __table_args__ = (
         # Of the few that wait among the many that were sent.
         Index("ix_outgoing_mail_waits", "bulk", "run_at", "id", sqlite_where=WAITS, postgresql_where=WAITS),
+        UNSEEN,
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -1,4 +1,4 @@
-"""Notices as Atom and JSON Feed, kept while nothing has moved."""
+"""Notices as Atom and JSON Feed, with how long they stand."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlmodel import Session
 from ..calendars import entries
 from ..calendars.content import Publishing
 from ..calendars.entries import Front, Item
-from ..calendars.kept import LONG_AGO, FeedCache, Finished, Made, kept, next_midnight
+from ..calendars.kept import LONG_AGO, Finished, current_revision, next_midnight
 from ..language import Language, language
 from ..markdown import html, plain
 from . import notices
@@ -23,7 +23,6 @@ PageOf = Callable[[Notice], str]
 
 def finished(
     session: Session,
-    cache: FeedCache,
     extension: str,
     wish: Wish,
     front: Front,
@@ -31,18 +30,18 @@ def finished(
     page_of: PageOf,
     now: datetime,
 ) -> Finished:
-    """The newest notices, from the cache until one of them changes, begins or ends."""
+    """The newest notices, and when the next of them begins or ends."""
+    revision, moved_at = current_revision(session)
     moves = notices.moves(session, now)
-
-    def made() -> Made:
-        spoken = language(front.locale)
-        told = notices.told(session, wish, now, MOST_ENTRIES)
-        items = [item(one, page_of(one[0]), publishing, spoken) for one in told]
-        body = WRITERS[extension](front, items, publishing)
-        good_until = min(moves.next_at or next_midnight(now), next_midnight(now))
-        return Made(body, moves.changed_at or LONG_AGO, good_until)
-
-    return kept(session, cache, f"{front.source} {front.locale} {moves.number}", now, made)
+    told = notices.told(session, wish, now, MOST_ENTRIES)
+    items = [item(one, page_of(one[0]), publishing, language(front.locale)) for one in told]
+    return Finished(
+        body=WRITERS[extension](front, items, publishing),
+        moved_at=moved_at,
+        changed_at=moves.changed_at or LONG_AGO,
+        good_until=min(moves.next_at or next_midnight(now), next_midnight(now)),
+        revision=revision,
+    )
 
 
 def item(told: Told, page: str, publishing: Publishing, spoken: Language) -> Item:

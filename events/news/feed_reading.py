@@ -13,14 +13,19 @@ from hashlib import sha256
 from html.parser import HTMLParser
 from io import BytesIO
 from time import struct_time
-from typing import Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
-import feedparser
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from ..drafts import FIRST_YEAR, LAST_YEAR, Draft, Line, ShortText, Title, tidy, web_address
 from ..errors import Unreadable, say
+from ..later import loaded_later
 from ..sandbox import Crashed, Limits, run
+
+if TYPE_CHECKING:
+    import feedparser
+else:
+    feedparser = loaded_later("feedparser")
 
 MOST_ENTRIES = 50
 LONGEST_ID = 300

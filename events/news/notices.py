@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,7 +28,7 @@ Told = tuple[
 ]  # a notice, whose it is (None: the organisation's), and its topic
 
 
-def shown(now: datetime) -> sa.ColumnElement[bool]:
+def shown(now: datetime | sa.BindParameter[datetime]) -> sa.ColumnElement[bool]:
     """Notices that anybody sees at that moment; a draft has no beginning."""
     return sa.and_(
         col(Notice.begins_at) <= now,
@@ -92,6 +93,11 @@ class Wish:
             found.append(col(Notice.id).not_in(self.without))
         return found
 
+    def values(self) -> dict[str, object]:
+        """What of them was given."""
+        given = {"branches": self.branch_ids, "topics": self.topic_ids, "without": self.without}
+        return {name: list(ids) for name, ids in given.items() if ids}
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -114,21 +120,32 @@ def listed(
     session: Session, wish: Wish, now: datetime, *, page: int = 1, size: int = PAGE
 ) -> tuple[list[Listed], bool]:
     """Notices and headlines, newest first, and whether there are more. NotFound past the end."""
-    most = page * size + 1
-    kinds = [_notices(wish, now).order_by(*_NEWEST_FIRST).limit(most).subquery()]
-    if not wish.branch_ids and not wish.topic_ids:
-        newest = col(Headline.published_at).desc(), col(Headline.id).desc()
-        kinds.append(_headlines(now).order_by(*newest).limit(most).subquery())
-    line = sa.union_all(*map(sa.select, kinds)).subquery().c
-    query = sa.select(*(line[name] for name in Listed.__slots__))
-    query = query.order_by(line.at.desc(), line.url, line.id.desc()).offset((page - 1) * size).limit(size + 1)
-    rows = [Listed(*row) for row in session.connection().execute(query)]
+    query = _listing(bool(wish.branch_ids), bool(wish.topic_ids), bool(wish.without))
+    asked = {"now": now, "until": page * size + 1, "skip": (page - 1) * size, "most": size + 1}
+    rows = [Listed(*row) for row in session.connection().execute(query, asked | wish.values())]
     if page > 1 and not rows:
         raise no_such_page(page)
     return rows[:size], len(rows) > size
 
 
-def _notices(wish: Wish, now: datetime) -> sa.Select[Any]:
+@cache
+def _listing(branches: bool, topics: bool, without: bool) -> sa.Select[Any]:
+    """Made once for each kind of wish, and as long to make as to execute: its values are said then."""
+    now = sa.bindparam("now", type_=table_of(Notice).c.begins_at.type)
+    until, skip, most = (sa.bindparam(name, type_=sa.Integer()) for name in ("until", "skip", "most"))
+    given = [(branches, col(Notice.branch_id).in_, "branches"), (topics, col(Notice.topic_id).in_, "topics")]
+    given.append((without, col(Notice.id).not_in, "without"))
+    wanted = [among(sa.bindparam(name, expanding=True)) for asked, among, name in given if asked]
+    kinds = [_notices(shown(now), *wanted).order_by(*_NEWEST_FIRST).limit(until).subquery()]
+    if not branches and not topics:
+        newest = col(Headline.published_at).desc(), col(Headline.id).desc()
+        kinds.append(_headlines(now).order_by(*newest).limit(until).subquery())
+    line = sa.union_all(*map(sa.select, kinds)).subquery().c
+    query = sa.select(*(line[name] for name in Listed.__slots__))
+    return query.order_by(line.at.desc(), line.url, line.id.desc()).offset(skip).limit(most)
+
+
+def _notices(*wanted: sa.ColumnElement[bool]) -> sa.Select[Any]:
     notice, branch = table_of(Notice).c, table_of(Branch).c
     return (
         sa.select(
@@ -144,11 +161,11 @@ def _notices(wish: Wish, now: datetime) -> sa.Select[Any]:
         )
         .select_from(table_of(Notice))
         .outerjoin(table_of(Branch), branch.id == notice.branch_id)
-        .where(*wish.conditions(now))
+        .where(*wanted)
     )
 
 
-def _headlines(now: datetime) -> sa.Select[Any]:
+def _headlines(now: sa.BindParameter[datetime]) -> sa.Select[Any]:
     headline, source = table_of(Headline).c, table_of(HeadlineSource).c
     return (
         sa.select(
@@ -232,28 +249,22 @@ def pages(session: Session, now: datetime, skip: int, most: int) -> Sequence[tup
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """How far news have come: `number` is another one after each change of any notice.
+    """When something last changed, began or ended, and when something next begins or ends."""
 
-    `changed_at`: when something last changed, began or ended; `next_at`: when something next begins or ends.
-    """
-
-    number: int
     changed_at: datetime | None
     next_at: datetime | None
 
 
 def moves(session: Session, now: datetime) -> Moves:
-    """One look at all notices that were ever published: a list of them stands while this does."""
+    """One look at all notices that were ever published."""
     notice = table_of(Notice).c
     moments = (notice.begins_at, notice.ends_at)
     past = [sa.func.max(sa.case((at <= now, at))) for at in moments]
     coming = [sa.func.min(sa.case((at > now, at))) for at in moments]
-    query = sa.select(
-        sa.func.coalesce(sa.func.sum(notice.revision), 0), sa.func.max(notice.modified_at), *past, *coming
-    ).where(notice.begins_at.is_not(None))
-    number, changed_at, began, ended, begins, ends = session.connection().execute(query).one()
+    wanted: list[sa.ColumnElement[Any]] = [sa.func.max(notice.modified_at), *past, *coming]
+    query = sa.select(*wanted).where(notice.begins_at.is_not(None))
+    changed_at, began, ended, begins, ends = session.connection().execute(query).one()
     return Moves(
-        int(number),
         max((at for at in (changed_at, began, ended) if at), default=None),
         min((at for at in (begins, ends) if at), default=None),
     )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import JSON, Column, UniqueConstraint
 from sqlmodel import Field, Session, col, select
 
-from ..db import Row
+from ..db import UNSEEN, Row
 from ..errors import NotFound
 from .models import Person
 
@@ -19,7 +19,7 @@ from .models import Person
 class Version(Row, table=True):
     """What a subject said after a change. Number 1 is the oldest that is known."""
 
-    __table_args__ = (UniqueConstraint("subject", "number"),)
+    __table_args__ = (UniqueConstraint("subject", "number"), UNSEEN)
 
     id: int | None = Field(default=None, primary_key=True)
     subject: str

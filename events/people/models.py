@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger
 from sqlalchemy import true as sa_true
 from sqlmodel import Field
 
-from ..db import Row
+from ..db import PrivateRow
 
 
 class Role(StrEnum):
@@ -31,7 +31,7 @@ class Purpose(StrEnum):
     SUGGESTION = "suggestion"  # of a trusted proposer, to be published
 
 
-class Person(Row, table=True):
+class Person(PrivateRow, table=True):
     id: int | None = Field(default=None, primary_key=True)
     email: str = Field(unique=True)  # as `sign_in.normal_email` writes it
     name: str = ""
@@ -42,7 +42,7 @@ class Person(Row, table=True):
     told_at: datetime | None = None  # last mail about what waits for a decision
 
 
-class Membership(Row, table=True):
+class Membership(PrivateRow, table=True):
     """A role at a branch; it holds for the branches below as well."""
 
     person_id: int = Field(foreign_key="person.id", primary_key=True, ondelete="CASCADE")
@@ -53,7 +53,7 @@ class Membership(Row, table=True):
     )  # else what they post waits for approval
 
 
-class MembershipRequest(Row, table=True):
+class MembershipRequest(PrivateRow, table=True):
     """Somebody who registered and asks to organize at a branch; its admin decides."""
 
     __tablename__ = "membership_request"
@@ -67,7 +67,7 @@ class MembershipRequest(Row, table=True):
     accepted: bool | None = None
 
 
-class SignedIn(Row, table=True):
+class SignedIn(PrivateRow, table=True):
     """A session. Only the hash of its token is kept, so that a stolen database opens nothing."""
 
     __tablename__ = "signed_in"
@@ -81,7 +81,7 @@ class SignedIn(Row, table=True):
     expires_at: datetime = Field(index=True)
 
 
-class OneTimeLink(Row, table=True):
+class OneTimeLink(PrivateRow, table=True):
     """A link sent by mail: its GET shows a button, its POST uses it up."""
 
     __tablename__ = "one_time_link"
@@ -97,7 +97,7 @@ class OneTimeLink(Row, table=True):
     used_at: datetime | None = None
 
 
-class Passkey(Row, table=True):
+class Passkey(PrivateRow, table=True):
     """A WebAuthn credential: signs in without a password and without a mail."""
 
     credential_id: str = Field(primary_key=True)  # base64url
@@ -109,7 +109,7 @@ class Passkey(Row, table=True):
     used_at: datetime | None = None
 
 
-class PasskeyChallenge(Row, table=True):
+class PasskeyChallenge(PrivateRow, table=True):
     """What a passkey is asked to sign; good once, for some minutes."""
 
     __tablename__ = "passkey_challenge"
@@ -118,7 +118,7 @@ class PasskeyChallenge(Row, table=True):
     expires_at: datetime = Field(index=True)
 
 
-class ApiToken(Row, table=True):
+class ApiToken(PrivateRow, table=True):
     """Lets a program write for a person. Only its hash is kept."""
 
     __tablename__ = "api_token"

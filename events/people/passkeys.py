@@ -11,39 +11,33 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-import webauthn
 from sqlmodel import Session, col, select
-from webauthn.helpers import (
-    base64url_to_bytes,
-    bytes_to_base64url,
-    decode_credential_public_key,
-    decoded_public_key_to_cryptography,
-    encode_cbor,
-    options_to_json,
-    parse_cbor,
-)
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
 from ..errors import BranchlineError, Conflict, NotFound, say
+from ..later import loaded_later
 from .models import Passkey, PasskeyChallenge, Person
 from .sign_in import label
+
+if TYPE_CHECKING:
+    import webauthn
+    from webauthn import helpers
+    from webauthn.helpers import exceptions, structs
+else:
+    webauthn = loaded_later("webauthn")
+    helpers = loaded_later("webauthn.helpers")
+    exceptions = loaded_later("webauthn.helpers.exceptions")
+    structs = loaded_later("webauthn.helpers.structs")
 
 GOOD_FOR = timedelta(minutes=5)
 MOST = 20  # of one person
 LONGEST_ANSWER = 20_000  # characters; the longest that browsers send are a quarter of it
 SIGN_IN = "sign in"
-# What a hostile answer makes the library and the JSON, CBOR and key readers below it raise.
+# What a hostile answer makes the library and the JSON, CBOR and key readers below it raise besides
+# `WebAuthnException`.
 BROKEN = (
-    WebAuthnException,
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -81,15 +75,16 @@ def options_to_add(session: Session, person: Person, site: Site, handle: bytes, 
         user_display_name=person.name or person.email,
         challenge=_challenge(session, _adding(person), now),
         timeout=int(GOOD_FOR.total_seconds() * 1000),
-        authenticator_selection=AuthenticatorSelectionCriteria(
-            resident_key=ResidentKeyRequirement.REQUIRED,  # so that it is found without an address
-            user_verification=UserVerificationRequirement.PREFERRED,
+        authenticator_selection=structs.AuthenticatorSelectionCriteria(
+            resident_key=structs.ResidentKeyRequirement.REQUIRED,  # so that it is found without an address
+            user_verification=structs.UserVerificationRequirement.PREFERRED,
         ),
         exclude_credentials=[
-            PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.credential_id)) for one in there
+            structs.PublicKeyCredentialDescriptor(id=helpers.base64url_to_bytes(one.credential_id))
+            for one in there
         ],
     )
-    return options_to_json(options)
+    return helpers.options_to_json(options)
 
 
 def options_to_sign_in(session: Session, site: Site, now: datetime) -> str:
@@ -98,9 +93,9 @@ def options_to_sign_in(session: Session, site: Site, now: datetime) -> str:
         rp_id=site.host,
         challenge=_challenge(session, SIGN_IN, now),
         timeout=int(GOOD_FOR.total_seconds() * 1000),
-        user_verification=UserVerificationRequirement.PREFERRED,
+        user_verification=structs.UserVerificationRequirement.PREFERRED,
     )
-    return options_to_json(options)
+    return helpers.options_to_json(options)
 
 
 def add(session: Session, person: Person, site: Site, answer: str, name: str, now: datetime) -> Passkey:
@@ -118,9 +113,11 @@ def add(session: Session, person: Person, site: Site, answer: str, name: str, no
     )
     # A key that nothing can be checked with is refused now, and not when somebody wants to sign in.
     _understood(
-        lambda: decoded_public_key_to_cryptography(decode_credential_public_key(made.credential_public_key))
+        lambda: helpers.decoded_public_key_to_cryptography(
+            helpers.decode_credential_public_key(made.credential_public_key)
+        )
     )
-    number = bytes_to_base64url(made.credential_id)
+    number = helpers.bytes_to_base64url(made.credential_id)
     if session.get(Passkey, number) is not None:
         raise PasskeyRefused(say("This passkey has been added already."))
     passkey = Passkey(
@@ -221,9 +218,9 @@ def _read(answer: str) -> tuple[dict[str, Any], bytes]:
         raise _unreadable()
     try:
         credential = json.loads(answer)
-        said = json.loads(base64url_to_bytes(credential["response"]["clientDataJSON"]))
-        return credential, base64url_to_bytes(said["challenge"])
-    except BROKEN as error:
+        said = json.loads(helpers.base64url_to_bytes(credential["response"]["clientDataJSON"]))
+        return credential, helpers.base64url_to_bytes(said["challenge"])
+    except (exceptions.WebAuthnException, *BROKEN) as error:
         raise _unreadable() from error
 
 
@@ -238,11 +235,11 @@ def _without_statement(credential: dict[str, Any]) -> dict[str, Any]:
     """Who made the device is none of our business: what it says about that, with its certificates, is not read."""
 
     def changed() -> dict[str, Any]:
-        said = parse_cbor(base64url_to_bytes(credential["response"]["attestationObject"]))
-        kept = encode_cbor({"fmt": "none", "attStmt": {}, "authData": said["authData"]})
+        said = helpers.parse_cbor(helpers.base64url_to_bytes(credential["response"]["attestationObject"]))
+        kept = helpers.encode_cbor({"fmt": "none", "attStmt": {}, "authData": said["authData"]})
         return {
             **credential,
-            "response": {**credential["response"], "attestationObject": bytes_to_base64url(kept)},
+            "response": {**credential["response"], "attestationObject": helpers.bytes_to_base64url(kept)},
         }
 
     return _understood(changed)
@@ -251,7 +248,7 @@ def _without_statement(credential: dict[str, Any]) -> dict[str, Any]:
 def _understood(check: Callable[[], Result]) -> Result:
     try:
         return check()
-    except BROKEN as error:
+    except (exceptions.WebAuthnException, *BROKEN) as error:
         raise PasskeyRefused(
             say(
                 "This passkey could not be checked. Please try again, or sign in by a link that we e-mail you."

@@ -6,15 +6,15 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
 from sqlmodel import Session, col, select
 
 from ..db import insert_into, table_of
 from ..drafts import host_in_ascii
 from ..errors import Gone, Message, NotFound, Unreadable, say
+from ..later import loaded_later
 from ..mail import LOCAL_PART
 from .history import Version
 from .models import (
@@ -29,6 +29,11 @@ from .models import (
     SignedIn,
 )
 
+if TYPE_CHECKING:
+    import argon2
+else:
+    argon2 = loaded_later("argon2")
+
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
 KEPT = timedelta(days=30)  # what is over, so that its page can say why it does not work
@@ -39,7 +44,6 @@ _EMAIL = re.compile(
 )
 # IDNA folds look-alikes: a full-width "@" or "," of a domain comes out as the real one, and is refused here.
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))+")
-_hasher = PasswordHasher()
 
 
 class LinkOver(Gone):
@@ -175,7 +179,7 @@ def set_password(session: Session, person: Person, password: str) -> None:
                 least=SHORTEST_PASSWORD,
             )
         )
-    person.password_hash = _hasher.hash(password)
+    person.password_hash = _hasher().hash(password)
     session.add(person)
     end_all(session, _id(person))
     end_links(session, person)
@@ -197,16 +201,21 @@ def with_password(session: Session, email: str, password: str) -> Person | None:
     person = find(session, email)
     kept = person.password_hash if person and person.password_hash else _nobody()
     try:
-        _hasher.verify(kept, password[:LONGEST_PASSWORD])
-    except VerificationError:
+        _hasher().verify(kept, password[:LONGEST_PASSWORD])
+    except argon2.exceptions.VerificationError:
         return None
     return person
 
 
 @cache
+def _hasher() -> "argon2.PasswordHasher":
+    return argon2.PasswordHasher()
+
+
+@cache
 def _nobody() -> str:
     """Checked when there is no such person, so that the answer takes as long as when there is one."""
-    return _hasher.hash(secrets.token_hex(16))
+    return _hasher().hash(secrets.token_hex(16))
 
 
 def begin(session: Session, person: Person, device: str, now: datetime) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
-
+from ..later import loaded_later
 from .centres import areas, centre, reaches
 from .geo import Distance, Point, cell, great_circle
 from .naming import (
@@ -29,6 +28,11 @@ from .readings import SAME_TOWN_KM
 from .spelling import SHORTEST, buckets
 from .towns import INDEXES as TOWN_INDEXES
 from .towns import weight
+
+if TYPE_CHECKING:
+    import tqdm
+else:
+    tqdm = loaded_later("tqdm")
 
 CREDITS = "GeoNames (geonames.org), CC BY 4.0"
 BUILT, IMPORTED = "packages", "import"  # postal.source; a new build keeps what was imported
@@ -279,4 +283,5 @@ def note(database: sqlite3.Connection, now: datetime, facts: dict[str, str]) -> 
 def counted(rows: Iterable[T], what: str, total: int | None, progress: bool) -> Iterator[T]:
     """The rows, with a bar on a terminal."""
     hidden = None if progress else True  # None: tqdm looks whether standard error is a terminal
-    return iter(tqdm(rows, desc=what, total=total, unit="", unit_scale=True, disable=hidden, leave=False))
+    bar = tqdm.tqdm(rows, desc=what, total=total, unit="", unit_scale=True, disable=hidden, leave=False)
+    return iter(bar)

@@ -4,12 +4,16 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, Self
-
-from geopy.distance import geodesic as geopy_geodesic
+from typing import TYPE_CHECKING, Literal, Self
 
 from ..errors import Unreadable, say
 from ..language import KM_PER_MILE
+from ..later import loaded_later
+
+if TYPE_CHECKING:
+    from geopy import distance as geopy
+else:
+    geopy = loaded_later("geopy.distance")
 
 Unit = Literal["mi", "km"]
 
@@ -181,7 +185,7 @@ def geodesic(a: Point, b: Point) -> Distance:
     """
     metres = _vincenty(a, b)
     if metres is None:
-        return Distance(float(geopy_geodesic((a.latitude, a.longitude), (b.latitude, b.longitude)).km))
+        return Distance(float(geopy.geodesic((a.latitude, a.longitude), (b.latitude, b.longitude)).km))
     return Distance(metres / 1000)
 
 

@@ -74,12 +74,47 @@ def nearest(
         wanted *= 4
 
 
-def within(session: Session, table: sa.Table, point: Point, distance: Distance) -> sa.ColumnElement[bool]:
-    """A condition: not farther than `distance`, to half a per cent. An index narrows it, a chord decides."""
-    reach = _chord_m(distance)
+def within(
+    session: Session, table: sa.Table, point: Point, distance: Distance, most: int | None = None
+) -> sa.ColumnElement[bool]:
+    """A condition: not farther than `distance`, to half a per cent. An index narrows it, a chord decides.
+
+    Where there are more than `most`, the chord alone: who takes the first of many rows in an order of their own finds
+    them sooner by that order than by looking at all that are near.
+    """
+    reach, index = _chord_m(distance), index_of(session)
     spot = Spot(*(sa.literal(metres, sa.Float()) for metres in (*point.ecef(), reach)))
     near = _chord2(table, spot) <= reach**2
-    return sa.and_(_in_box(index_of(session), table, spot), near) if reach < WHOLE_EARTH_M / 2 else near
+    if reach >= WHOLE_EARTH_M / 2 or (
+        most is not None and _is_crowded(session, index, table, point, reach, most)
+    ):
+        return near
+    return sa.and_(_in_box(index, table, spot), near)
+
+
+def _is_crowded(session: Session, index: str, table: sa.Table, point: Point, reach: float, most: int) -> bool:
+    """Whether more than `most` are so near, looked at no further. Without an index nobody knows that soon."""
+    if index == PLAIN:
+        return True
+    if index == SQLITE:
+        return _spots(session, table, point, reach, most + 1) > most
+    # The index walks outwards, so what is thinly settled is known by a few rows.
+    return all(_reaches(session, table, point, number) <= reach for number in (most // 32, most))
+
+
+def _reaches(session: Session, table: sa.Table, point: Point, number: int) -> float:
+    """How far it is to the nearest row but so many, straight through the earth."""
+    last = sa.select(_added(table)[0]).where(table.c.x.is_not(None)).order_by(_cube_away(table))
+    chord2 = session.execute(last.offset(number).limit(1), _here(point, 0.0)).scalar()
+    return math.inf if chord2 is None else math.sqrt(chord2)
+
+
+def _spots(session: Session, table: sa.Table, point: Point, reach: float, most: int) -> int:
+    """How many are in the box, counted up to `most`: SQLite's index knows without the table."""
+    bounds = (bound for middle in point.ecef() for bound in (middle - reach, middle + reach))
+    count = COUNT_SPOTS.format(table=table.name)
+    number = session.connection().exec_driver_sql(count, (*bounds, most)).scalar_one()
+    return int(number)
 
 
 @cache
@@ -127,13 +162,11 @@ def _first_reach(session: Session, table: sa.Table, point: Point, wanted: int) -
     Begins with what was right the last time, goes by a factor of ZOOM until it was too small once and crowded
     once, then bisects by the ratio: the middle of 1 m and 10 km is 100 m.
     """
-    count, most = COUNT_SPOTS.format(table=table.name), wanted * CROWDED
-    connection, at = session.connection(), point.ecef()
+    most = wanted * CROWDED
     usual = _usual_reach.setdefault(session.get_bind().engine, {})
     reach, too_small, crowded = usual.get(table.name, FIRST_REACH_M), FINEST_REACH_M, WHOLE_EARTH_M
     while crowded > 1.05 * too_small:
-        bounds = tuple(bound for middle in at for bound in (middle - reach, middle + reach))
-        found = connection.exec_driver_sql(count, (*bounds, most)).scalar_one()
+        found = _spots(session, table, point, reach, most)
         if found >= most:
             crowded = reach
         elif found >= 2 * wanted:

@@ -7,10 +7,16 @@ own halves: some dozens out of a million.
 
 from collections.abc import Iterable, Iterator
 from itertools import product
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
+from ..later import loaded_later
+
+if TYPE_CHECKING:
+    from rapidfuzz import distance, process
+else:
+    distance = loaded_later("rapidfuzz.distance")
+    process = loaded_later("rapidfuzz.process")
 
 SHORTEST = 4  # of a listed name
 SHORTEST_TYPED = 5  # below that a slip is another name
@@ -60,7 +66,7 @@ def edits_allowed(typed: str) -> int:
 def closest(typed: str, keys: Iterable[str]) -> dict[str, int]:
     """The keys within the allowed edits (optimal string alignment), with how many edits each is away."""
     allowed = edits_allowed(typed)
-    found = process.extract_iter(typed, keys, scorer=OSA.distance, score_cutoff=allowed)
+    found = process.extract_iter(typed, keys, scorer=distance.OSA.distance, score_cutoff=allowed)
     return {key: int(edits) for key, edits, _ in found} if allowed else {}
 
 

@@ -1,11 +1,9 @@
 """Static files and the operator's: read once, fingerprinted, served from memory for a year."""
 
-import gzip
 import hashlib
 import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from ..identity import Identity
@@ -13,7 +11,6 @@ from .icons import coloured
 
 STATIC = Path(__file__).parent.parent / "static"
 IN_THE_DARK = "dark.css"  # the sheet with the colours of the dark, which counts where the device asks for it
-PACKED = {"text/css", "text/javascript", "application/javascript", "image/svg+xml"}
 ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 
 
@@ -21,11 +18,6 @@ ON_DARK_SCREENS = "@media screen and (prefers-color-scheme: dark)"
 class Asset:
     content: bytes
     media_type: str
-
-    @property
-    def zipped(self) -> bytes:
-        """Empty where packing it would gain nothing. Packed when it is first asked for."""
-        return _zipped(self.content) if self.media_type in PACKED else b""
 
 
 class Assets:
@@ -84,11 +76,6 @@ def _joined(sheets: Sequence[tuple[str, str, str]], identity: Identity) -> dict[
         )
         for joined, scheme in schemes.items()
     }
-
-
-@lru_cache(maxsize=64)
-def _zipped(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)
 
 
 def _fingerprinted(name: str, content: bytes) -> str:

@@ -1,6 +1,7 @@
 """Branches: the directory, the nearest, one branch, and the same for programs."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -9,21 +10,24 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ..branches import formats, queries
 from ..branches.exchange import related_slugs
 from ..branches.finding import ANY, Found
+from ..branches.hour_rules import CACHED
 from ..branches.hours import zone_of
 from ..branches.models import Branch, LocationType
 from ..branches.queries import Moved
 from ..branches.serving import described, reason, territory_of
 from ..branches.territory import Fit
-from ..calendars.queries import Selection, upcoming
+from ..calendars.queries import upcoming_at
 from ..desk import branch_changes
 from ..errors import Unreadable
-from ..places.geo import Distance
+from ..language import Language
+from ..places.geo import Distance, Unit
+from ..places.lookup import Gazetteer
 from . import linked_data, near, news
 from .api import interpretations
 from .endpoints import now
 from .finding import Finding, find_place
 from .forms import Form, page_number, query
-from .map import Map, Spot, directions, draw_map
+from .map import Area, Map, Spot, directions, draw_map
 from .opening import hours_in_words, opening_note
 from .responses import moved, page_link
 from .rows import STATUS_NOTES, branch_row, by_day, distance_text, unit_of
@@ -33,6 +37,8 @@ from .templating import render
 from .words import access_in_words, language_name
 
 EVENTS_SHOWN = 8
+MAPS_KEPT = 256  # some 15 KB each
+_hours = lru_cache(CACHED)(hours_in_words)
 
 
 def directory(request: Request, session: Session) -> Response:
@@ -65,7 +71,7 @@ def page(request: Request, session: Session) -> Response:
     if isinstance(branch, Moved):
         return moved(request, f"/branches/{branch.slug}")
     moment = now()
-    events, more = upcoming(session, Selection(branches=(branch.slug,)), moment, size=EVENTS_SHOWN)
+    events, more = upcoming_at(session, branch.id or 0, moment, EVENTS_SHOWN)
     next_event = next((event for event in events if not event.cancelled), None)
     parent = session.get(Branch, branch.parent_id) if branch.parent_id else None
     spoken = language_of(request)
@@ -75,7 +81,7 @@ def page(request: Request, session: Session) -> Response:
         branch=branch,
         status_note=STATUS_NOTES.get(branch.status),
         opening=opening_note(spoken, branch, moment, next_event),
-        hours=hours_in_words(spoken, branch.opening_hours),
+        hours=_hours(spoken, branch.opening_hours),
         hours_zone=spoken.zone(branch.timezone) if zone_of(branch) else "",
         parent=parent,
         successor=queries.successor(session, branch),
@@ -110,8 +116,18 @@ def _map(request: Request, branch: Branch) -> Map | None:
     if branch.public_point is None or branch.location_type == LocationType.VIRTUAL:
         return None
     spot = Spot(None, branch.name, "", branch.public_point, branch.confidential)
-    areas, towns = list(near.areas_of([branch])), state_of(request).gazetteer.towns
-    return draw_map(language_of(request), unit_of(request), [spot], None, areas=areas, towns=towns)
+    areas, gazetteer = tuple(near.areas_of([branch])), state_of(request).gazetteer
+    built_at = gazetteer.about().get("built_at", "")
+    return _drawn(language_of(request), unit_of(request), spot, areas, gazetteer, built_at)
+
+
+@lru_cache(MAPS_KEPT)
+def _drawn(
+    spoken: Language, unit: Unit, spot: Spot, areas: Sequence[Area], gazetteer: Gazetteer, _built_at: str
+) -> Map | None:
+    """Drawing takes longer than all the rest of the page, and nothing moves but with the branch, or when the
+    directory of places is built anew."""
+    return draw_map(spoken, unit, [spot], None, areas=areas, towns=gazetteer.towns)
 
 
 def vcard(request: Request, session: Session) -> Response:

@@ -108,8 +108,8 @@ def chips(
 ) -> list[tuple[str, str]]:
     """Each filter in use, and the address of the page at `path` without it."""
     spoken = language_of(request)
-    used = [("topic", slug, queries.topic_at(session, slug).name) for slug in selection.topics]
-    used += [("branch", slug, branches.here(session, slug).name) for slug in selection.branches]
+    used = [("topic", each.slug, each.name) for each in queries.topics_at(session, selection.topics)]
+    used += [("branch", each.slug, each.name) for each in branches.at_slugs(session, selection.branches)]
     used += [("access", word, spoken.say(ACCESS_WORDS[word])) for word in selection.access]
     if selection.first:
         used.append(("from", form["from"], spoken.say(say("From %(day)s", day=selection.first))))

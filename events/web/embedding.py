@@ -162,8 +162,6 @@ def _framed(request: Request, template: str, fill: Callable[[Form], Mapping[str,
         )
     response = render(request, template, status_code=200, look=look, **shown)
     response.headers["Cache-Control"] = f"public, max-age={AGE_S}"
-    if form["near"].strip():  # which country is meant may follow from the reader's language
-        response.headers.append("Vary", "Accept-Language")
     return response
 
 

@@ -9,8 +9,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from python_multipart.multipart import parse_options_header
@@ -24,6 +24,8 @@ from .. import limits
 from ..errors import BranchlineError, InvalidForm, Message, NotFound, TooLarge, Unreadable, say
 from ..people import permissions, sign_in, tokens
 from ..people.models import Person, Role
+from . import keeping
+from .clock import now as now
 from .forms import Form
 from .responses import Unauthorized, sign_in_first
 from .security import API, LARGEST_BODY, bearer_token, is_api
@@ -58,11 +60,6 @@ ANYBODY, SIGNED_IN, ORGANIZER, BRANCH_ADMIN, ADMIN = Who
 _LEAST = {ORGANIZER: Role.ORGANIZER, BRANCH_ADMIN: Role.BRANCH_ADMIN, ADMIN: Role.ADMIN}
 
 
-def now() -> datetime:
-    """The one clock of the web; below it, time is an argument."""
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Counted:
     """A limit that a request draws on, and by what requests are told apart."""
@@ -75,8 +72,14 @@ class Counted:
         return self.limit, self.key(request)
 
 
-def read(view: View, who: Who = ANYBODY) -> Endpoint:
-    return Read(view, who).answer
+def read(
+    view: View, who: Who = ANYBODY, *, at_once: bool = False, kept: keeping.For | None = None
+) -> Endpoint:
+    """`at_once`: what asks whether the database is there is not kept waiting until it is.
+
+    `kept`: answered from memory while nothing has moved. Such a view depends on the address alone, and on who asks.
+    """
+    return Read(view, who, at_once, kept).answer
 
 
 def write(
@@ -112,14 +115,21 @@ def by_path(limit: limits.Limit) -> Counted:
 class Read:
     view: View
     who: Who
+    at_once: bool = False
+    kept: keeping.For | None = None
 
     async def answer(self, request: Request) -> Response:
         state = state_of(request)
         await _count_page(request, state)
-        return await in_thread(state, lambda: self.work(request, state))
+        await _count_token(request, state)
+        hop = in_thread if self.at_once else in_database
+        if self.kept is None:
+            return await hop(state, lambda: self.work(request, state))
+        return await keeping.through_memory(
+            request, self.kept, lambda: hop(state, lambda: self.work(request, state))
+        )
 
     def work(self, request: Request, state: State) -> Response:
-        _count_token(request, state)
         with state.database.reading() as session:
             return admit(request, session, self.who) or self.view(request, session)
 
@@ -137,11 +147,16 @@ class Write:
         _check_charset(request)
         async with request.form(max_fields=MOST_FIELDS, max_files=1, max_part_size=LARGEST_BODY) as data:
             form = await _read_form(data)
-        return await in_thread(state, lambda: self.work(request, state, form))
+        await self._count(request, state)
+        return await in_database(state, lambda: self.work(request, state, form))
+
+    async def _count(self, request: Request, state: State) -> None:
+        """Once, however often the rest is tried."""
+        for counted in self.counted:
+            limit, who = counted(request)
+            await counting(state, lambda: state.limiter.count(limit, who, now()))  # noqa: B023
 
     def work(self, request: Request, state: State, form: Form) -> Response:
-        for counted in self.counted:
-            state.limiter.count(*counted(request), now())
         try:
             with state.database.writing() as session:
                 return admit(request, session, self.who) or self.view(request, session, form)
@@ -168,10 +183,10 @@ class WriteJson:
         raw = await request.body()
         if len(raw) > LARGEST_JSON:
             raise TooLarge(say("That is more than we can take at once: 250 KB at most."))
-        return await in_thread(state, lambda: self.work(request, state, raw))
+        await _count_token(request, state)
+        return await in_database(state, lambda: self.work(request, state, raw))
 
     def work(self, request: Request, state: State, raw: bytes) -> Response:
-        _count_token(request, state)
         body = json_object(request.headers.get("content-type", ""), raw)
         with state.database.writing() as session:
             return admit(request, session, self.who) or self.view(request, session, body)
@@ -229,20 +244,37 @@ async def in_thread(state: State, work: Callable[[], Answer]) -> Answer:
     return await asyncio.get_running_loop().run_in_executor(state.threads, work)
 
 
+async def in_database(state: State, work: Callable[[], Answer]) -> Answer:
+    """In a thread, and again while the database is away, unless it may have been done. What waits holds no thread.
+
+    Raises DatabaseAway or CommitLost.
+    """
+    return await state.outage.ride_out(partial(in_thread, state), state.database.reach, work)
+
+
+async def counting(state: State, work: Callable[[], None]) -> None:
+    """For a limit it is no harm if one counts twice."""
+    hop = partial(in_thread, state)
+    await state.outage.ride_out(hop, state.database.reach, work, may_be_repeated=True)
+
+
 async def _count_page(request: Request, state: State) -> None:
     address = client_address(request)
     if not state.limiter.passes(limits.PAGES, address, now()):
-        await in_thread(state, lambda: state.limiter.draw(limits.PAGES, address, now()))
+        await counting(state, lambda: state.limiter.draw(limits.PAGES, address, now()))
 
 
-def _count_token(request: Request, state: State) -> None:
+async def _count_token(request: Request, state: State) -> None:
     """Before the view's transaction begins, because counting has one of its own.
 
     Only a token that is known is counted: whoever makes tokens up writes nothing.
     """
     token = bearer_token(request.scope)
-    if token is None:
-        return
+    if token is not None:
+        await counting(state, lambda: _count_known(state, token))
+
+
+def _count_known(state: State, token: str) -> None:
     with state.database.reading() as session:
         known = tokens.person_of(session, token, now()) is not None
     if not known:

@@ -1,6 +1,7 @@
 """Templates and links: one Jinja environment a language, and addresses that keep the language."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,6 +18,8 @@ from .assets import Assets
 
 PACKAGED = Path(__file__).parent.parent / "templates"
 CHECKED_OUT = Path(__file__).parent.parent.parent / "templates"
+MOST_SENTENCES = 4096  # more than all templates have
+PARTS_KEPT = 2048  # some 1 KB each
 
 
 class _CompiledOnce(BytecodeCache):
@@ -59,6 +62,8 @@ def unprefixed(path: str, codes: Collection[str]) -> tuple[str, str]:
 
 def link(code: str, path: str, query: Mapping[str, object]) -> str:
     """An address with its query; empty values are left out, lists repeat their name."""
+    if not query:
+        return prefixed(code, path)
     texts = {
         name: [text for text in value if text] if isinstance(value, list | tuple) else value
         for name, value in query.items()
@@ -74,18 +79,20 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         bytecode_cache=_compiled,
+        auto_reload=False,  # a page would ask the disk about each of its ten templates
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # The extension adds its methods to the environment at run time.
-    vars(environment)["install_gettext_callables"](spoken.gettext, spoken.ngettext, newstyle=True)
+    vars(environment)["newstyle_gettext"] = True  # {% trans %} leaves the values to these
     environment.globals |= {
+        **_sentences(spoken),
         "locale": spoken.code,
         "direction": spoken.direction,
         "site": settings,
         "identity": identity,
         "url": _linker(spoken.code),
         "static": assets.url_of,
+        "kept": _keeper(),
     }
     environment.filters |= {
         "say": lambda message: spoken.say(message) if isinstance(message, Message | str) else message,
@@ -100,6 +107,36 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         "lines": lambda text: Markup("<br>").join(text.split("\n")),
     }
     return environment
+
+
+def _sentences(spoken: Language) -> dict[str, Callable[..., Markup]]:
+    """As the extension would install them, but a sentence without values is made once; a page has a hundred."""
+
+    @lru_cache(MOST_SENTENCES)
+    def plain(text: str) -> Markup:
+        return Markup(spoken.gettext(text)) % {}  # noqa: S704 (the templates' own)
+
+    def gettext(text: str, /, **values: object) -> Markup:
+        return Markup(spoken.gettext(text)) % values if values else plain(text)  # noqa: S704
+
+    def ngettext(singular: str, plural: str, num: int, /, **values: object) -> Markup:
+        return Markup(spoken.ngettext(singular, plural, num)) % {"num": num, **values}  # noqa: S704
+
+    return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
+
+
+def _keeper() -> Callable[..., Markup]:
+    """`kept(macro, values)`: what a macro makes of the same values is made once. It knows nothing else of a page,
+    because it is imported without context."""
+
+    @lru_cache(PARTS_KEPT)
+    def made(macro: Callable[..., Markup], *values: object, **named: object) -> Markup:
+        return macro(*values, **named)
+
+    def kept(macro: Callable[..., Markup], *values: object, **named: object) -> Markup:
+        return made(macro, *(tuple(value) if isinstance(value, list) else value for value in values), **named)
+
+    return kept
 
 
 def _linker(code: str) -> Callable[..., str]:

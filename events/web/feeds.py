@@ -1,7 +1,5 @@
 """Lists of events as calendars: for apps that ask again and again whether anything has changed."""
 
-from email.utils import format_datetime
-
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,25 +11,26 @@ from ..calendars import content, feeds, queries
 from ..calendars.derived import TOLD_FOR
 from ..calendars.feeds import Heading, Note, Variant
 from ..calendars.kept import Finished
-from ..calendars.polls import Poll, family_of
 from ..calendars.queries import Selection
 from ..errors import Message, say
-from .conditional import accepts_gzip, fresh_answer
 from .endpoints import now
 from .environment import link
 from .finding import select_near, snapped
 from .forms import number_at, query
+from .keeping import Feed
 from .responses import moved
 from .rows import unit_of
 from .state import language_of, state_of
 from .subscribing import canonical_query
 
 CALENDAR = "text/calendar; charset=utf-8"
+# Shared caches ask again after a second, so that they are hardly behind; an app after a quarter of an hour.
+FEED_AGE = "public, max-age=900, s-maxage=1, stale-while-revalidate=60, stale-if-error=86400"
 
 
 def events_feed(request: Request, session: Session) -> Response:
     feed = _finished(request, session, asked_for(request, session), "/events.ics", None)
-    return feed_answer(request, feed, CALENDAR)
+    return feed_answer(feed, CALENDAR)
 
 
 def asked_for(request: Request, session: Session) -> Selection:
@@ -49,16 +48,7 @@ def branch_feed(request: Request, session: Session) -> Response:
     path = f"/branches/{branch.slug}.ics"
     selection, closed = of_branch(request, session, branch)
     feed = _finished(request, session, selection, path, branch.name, closed)
-    answer = feed_answer(request, feed, CALENDAR)
-    _count_poll(request, branch, feed, answer)
-    return answer
-
-
-def _count_poll(request: Request, branch: Branch, feed: Finished, answer: Response) -> None:
-    """By kind of client and by what it got, and nothing that tells one from another."""
-    family = family_of(request.headers.get("user-agent", "")[:300])
-    poll = Poll(branch.id or 0, now().date(), family, feed.mark)
-    state_of(request).polls.count(poll, unchanged=answer.status_code == 304)
+    return feed_answer(feed, CALENDAR, branch.id)
 
 
 def newest_mark(request: Request, session: Session, branch: Branch) -> str:
@@ -92,7 +82,7 @@ def topic_feed(request: Request, session: Session) -> Response:
     found = queries.topic_at(session, request.path_params["slug"])
     path = f"/topics/{found.slug}.ics"
     feed = _finished(request, session, Selection(topics=(found.slug,)), path, found.name)
-    return feed_answer(request, feed, CALENDAR)
+    return feed_answer(feed, CALENDAR)
 
 
 def event_feed(request: Request, session: Session) -> Response:
@@ -102,7 +92,7 @@ def event_feed(request: Request, session: Session) -> Response:
     if found.is_public or found.deleted_at:
         title = content.title(found, None, language_of(request)).text
     feed = _finished(request, session, Selection(event_id=found.id), path, title)
-    return feed_answer(request, feed, CALENDAR)
+    return feed_answer(feed, CALENDAR)
 
 
 def _finished(
@@ -116,7 +106,7 @@ def _finished(
     asked = query(request)
     variant = Variant(asked["cancelled"] == "hide", asked["client"] == "google")
     heading = heading_of(request, selection, path, name, closed, variant)
-    return feeds.finished(session, state_of(request).feeds, selection, heading, now(), variant)
+    return feeds.finished(session, selection, heading, now(), variant)
 
 
 def heading_of(
@@ -158,19 +148,7 @@ def _feed_name(selection: Selection, organisation: str) -> Message:
     return say("%(name)s: events", name=organisation)
 
 
-def feed_answer(request: Request, feed: Finished, media_type: str) -> Response:
-    """Compressed for those who ask; the two forms have ETags of their own, and either is known again."""
-    zipped = accepts_gzip(request.headers)
-    headers = {
-        "ETag": feed.zipped_etag if zipped else feed.etag,
-        "Last-Modified": format_datetime(feed.modified_at, usegmt=True),
-        "Cache-Control": "public, max-age=900, stale-while-revalidate=3600",
-        "Access-Control-Allow-Origin": "*",
-        "Vary": "Accept-Encoding",
-    }
-    if fresh_answer(request.headers, (feed.etag, feed.zipped_etag), feed.modified_at):
-        return Response(status_code=304, headers=headers)
-    if zipped:
-        headers["Content-Encoding"] = "gzip"
-    body = feed.zipped if zipped else feed.body
-    return Response(body, media_type=media_type, headers=headers)
+def feed_answer(feed: Finished, media_type: str, branch_id: int | None = None) -> Feed:
+    """`branch_id`: of whose feed polls are counted, by kind of client and by what it got."""
+    headers = {"Cache-Control": FEED_AGE, "Access-Control-Allow-Origin": "*", "Vary": "Accept-Encoding"}
+    return Feed(feed, media_type, headers, branch_id)

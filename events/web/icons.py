@@ -9,11 +9,17 @@ import io
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-
-from PIL import Image, ImageDraw
+from typing import TYPE_CHECKING
 
 from ..identity import Identity, SiteFile
+from ..later import loaded_later
 from ..palette import ACCENT, BRAND, WHITE, Palette
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw
+else:
+    Image = loaded_later("PIL.Image")
+    ImageDraw = loaded_later("PIL.ImageDraw")
 
 SIZES = {"180": 180, "192": 192, "512": 512, "maskable": 512}  # what /icons/{size}.png answers, in pixels
 TOUCH = "180"  # Apple's
@@ -74,7 +80,7 @@ def ico(palette: Palette, icon: SiteFile | None) -> bytes:
 # ---------------------------------------------------------------- drawing
 
 
-def _mark(palette: Palette, corner: float, scale: float = 1.0) -> Image.Image:
+def _mark(palette: Palette, corner: float, scale: float = 1.0) -> "Image.Image":
     """`corner`: the radius that the square's corners have; `scale` shrinks the mark around its middle."""
     side = GRID * FINE
     image = Image.new("RGBA", (side, side), (0, 0, 0, 0))
@@ -111,22 +117,22 @@ def _branch_line() -> Iterator[Spot]:
         )
 
 
-def _opened(icon: SiteFile) -> Image.Image:
+def _opened(icon: SiteFile) -> "Image.Image":
     with Image.open(io.BytesIO(icon.content)) as picture:
         return picture.convert("RGBA")
 
 
-def _resized(picture: Image.Image, pixels: int) -> Image.Image:
+def _resized(picture: "Image.Image", pixels: int) -> "Image.Image":
     return picture.resize((pixels, pixels), Image.Resampling.LANCZOS)
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+def _on_white(picture: "Image.Image") -> "Image.Image":
     ground = Image.new("RGBA", picture.size, WHITE)
     ground.alpha_composite(picture)
     return ground.convert("RGB")
 
 
-def _written(picture: Image.Image, form: str, **options: object) -> bytes:
+def _written(picture: "Image.Image", form: str, **options: object) -> bytes:
     written = io.BytesIO()
     picture.save(written, form, **options)
     return written.getvalue()

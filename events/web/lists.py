@@ -41,7 +41,6 @@ def _answer(
     heading = heading_of(request, selection, request.scope["path"], name, closed, variant)
     feed = lists.finished(
         session,
-        state.feeds,
         wanted,
         selection,
         heading,
@@ -49,7 +48,7 @@ def _answer(
         now(),
         hide_cancelled=variant.hide_cancelled,
     )
-    return feed_answer(request, feed, wanted.media_type)
+    return feed_answer(feed, wanted.media_type)
 
 
 def _extension(request: Request) -> str:

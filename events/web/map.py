@@ -68,12 +68,12 @@ class Area:
 
     @classmethod
     def around(cls, name: str, centre: Point, radius: Distance) -> "Area":
-        return cls(name, [circle(centre, radius)])
+        return cls(name, (tuple(circle(centre, radius)),))
 
     @classmethod
     def drawn(cls, name: str, shapes: Sequence[Shape]) -> "Area":
         rings = (ring for shape in shapes for ring in shape.rings)
-        return cls(name, [[Point(y, (x + 180) % 360 - 180) for x, y in ring] for ring in rings])
+        return cls(name, tuple(tuple(Point(y, (x + 180) % 360 - 180) for x, y in ring) for ring in rings))
 
     def tracks(self) -> list[Track]:
         return [track(ring, closed=True) for ring in self.rings if ring]

@@ -203,7 +203,6 @@ def feed(request: Request, session: Session) -> Response:
     )
     finished = feeds.finished(
         session,
-        state.feeds,
         extension,
         chosen.wish,
         front,
@@ -211,7 +210,7 @@ def feed(request: Request, session: Session) -> Response:
         lambda notice: _address(request, notice),
         now(),
     )
-    return feed_answer(request, finished, lists.FORMATS[extension].media_type)
+    return feed_answer(finished, lists.FORMATS[extension].media_type)
 
 
 # ---------------------------------------------------------------- on other pages

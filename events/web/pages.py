@@ -10,8 +10,8 @@ from ..errors import NotFound
 from ..messages import outbox
 from ..migrations import is_newest
 from . import linked_data, news
-from .conditional import accepts_gzip
 from .endpoints import now
+from .keeping import keep_for_ever
 from .rows import by_day
 from .state import language_of, state_of
 from .subscribing import alternates_of_events, subscribe_links
@@ -73,10 +73,7 @@ async def static(request: Request) -> Response:
     if asset is None:
         raise NotFound
     headers = {"Cache-Control": f"public, max-age={STATIC_AGE_S}, immutable", "Vary": "Accept-Encoding"}
-    if asset.zipped and accepts_gzip(request.headers):
-        headers["Content-Encoding"] = "gzip"
-        return Response(asset.zipped, media_type=asset.media_type, headers=headers)
-    return Response(asset.content, media_type=asset.media_type, headers=headers)
+    return keep_for_ever(request, Response(asset.content, media_type=asset.media_type, headers=headers))
 
 
 async def healthz(request: Request) -> Response:

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
-from ..errors import BranchlineError, InvalidForm, NotFound, TooOften, Unavailable, Unreadable, say
+from ..errors import BranchlineError, InvalidForm, Message, NotFound, TooOften, Unavailable, Unreadable, say
+from ..outages import CommitLost, DatabaseAway
 from .environment import link
 from .forms import Form
 from .state import language_of
@@ -101,7 +102,7 @@ def answer_to(request: Request, error: BranchlineError) -> Response:
             title=language_of(request).say(TITLES.get(error.status, TITLES[422])),
             sentence=sentence,
         )
-    if isinstance(error, TooOften):
+    if isinstance(error, TooOften | Unavailable):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthorized):
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -123,18 +124,29 @@ def on_error(request: Request, error: Exception) -> Response:
             return _without_slash(request) or answer_to(request, NotFound())
         case HTTPException():
             return answer_to(request, Unreadable(say("The request cannot be read.")))
+        case CommitLost():
+            log.error("database, while it was told to commit: %s", error.orig)
+            return answer_to(request, Unavailable(_perhaps_saved(request)))
         case OperationalError():
             log.error("database: %s", error.orig)
-            return answer_to(
-                request,
-                Unavailable(
-                    say("We cannot reach our records at the moment. Nothing was changed; please try again.")
-                ),
-            )
+            return answer_to(request, DatabaseAway())
     # A path may hold a sign-in token: its first part tells enough.
     log.exception("unexpected error at /%s", request.scope["path"].split("/")[1], exc_info=error)
     return answer_to(
         request, _Unexpected(say("Something went wrong on our side. We have written down what happened."))
+    )
+
+
+def _perhaps_saved(request: Request) -> Message:
+    """Forms carry a key, or say what they were made of; programs may send a key."""
+    if request.scope["path"].startswith("/api/"):
+        return say(
+            "The connection to our records broke off while this was being saved, so it may or may not be there."
+            " With the same Idempotency-Key it is safe to send it again."
+        )
+    return say(
+        "The connection to our records broke off while this was being saved, so it may or may not be there."
+        " It is safe to send the same form again: it counts once."
     )
 
 

@@ -63,7 +63,9 @@ from .endpoints import (
     write,
     write_json,
 )
+from .keeping import For
 
+VISITORS, PROGRAMS = For
 POST, PUT, PATCH, DELETE = ["POST"], ["PUT"], ["PATCH"], ["DELETE"]
 CONTACT = (by_address(limits.CONTACT), by_path(limits.CONTACT_BRANCH))
 SIGN_IN = (by_address(limits.SIGN_IN),)
@@ -74,11 +76,11 @@ NEWSLETTER_TEST = (by_path(limits.NEWSLETTER_TEST),)
 # fmt: off
 routes: list[BaseRoute] = [
     # for everybody
-    Route("/",                                  read(pages.home)),
+    Route("/",                                  read(pages.home, kept=VISITORS)),
     Route("/subscribe",                         read(signing_up.page)),
     Route("/subscribe",                         write(signing_up.ask, again=signing_up.page, counted=SUBSCRIBE), methods=POST),
     Route("/subscribe/sent",                    read(signing_up.sent)),
-    Route("/interests",                         read(interests.page)),
+    Route("/interests",                         read(interests.page, kept=VISITORS)),
     Route("/subscriptions/{token}",             read(subscriptions.page)),
     Route("/subscriptions/{token}",             write(subscriptions.change, again=subscriptions.page), methods=POST),
     Route("/subscriptions/{token}/confirmation", write(subscriptions.confirm, again=subscriptions.page), methods=POST),
@@ -86,21 +88,21 @@ routes: list[BaseRoute] = [
     Route("/subscriptions/{token}/events/{id}/removal", write(subscriptions.unfollow), methods=POST),
     Route("/subscriptions/{token}/unsubscription", read(subscriptions.stop_page)),
     Route("/subscriptions/{token}/unsubscription", write(subscriptions.stop), methods=POST),
-    Route("/about",                             read(pages.about)),
-    Route("/privacy",                           read(pages.privacy)),
-    Route("/credits",                           read(pages.credits_page)),
+    Route("/about",                             read(pages.about, kept=VISITORS)),
+    Route("/privacy",                           read(pages.privacy, kept=VISITORS)),
+    Route("/credits",                           read(pages.credits_page, kept=VISITORS)),
     Route("/qr.svg",                            read(sharing.qr)),
 
     # branches
-    Route("/branches",                          read(branches.directory)),
-    Route("/branches.json",                     read(branches.list_json)),
-    Route("/branches.csv",                      read(branches.list_csv)),
-    Route("/branches.geojson",                  read(branches.list_geojson)),
-    Route("/branches/{slug}.ics",               read(feeds.branch_feed)),
-    Route("/branches/{slug}.atom",              read(lists.branch)),
-    Route("/branches/{slug}.vcf",               read(branches.vcard)),
-    Route("/branches/{slug}.json",              read(branches.as_json)),
-    Route("/branches/{slug}",                   read(branches.page)),
+    Route("/branches",                          read(branches.directory, kept=VISITORS)),
+    Route("/branches.json",                     read(branches.list_json, kept=PROGRAMS)),
+    Route("/branches.csv",                      read(branches.list_csv, kept=PROGRAMS)),
+    Route("/branches.geojson",                  read(branches.list_geojson, kept=PROGRAMS)),
+    Route("/branches/{slug}.ics",               read(feeds.branch_feed, kept=PROGRAMS)),
+    Route("/branches/{slug}.atom",              read(lists.branch, kept=PROGRAMS)),
+    Route("/branches/{slug}.vcf",               read(branches.vcard, kept=PROGRAMS)),
+    Route("/branches/{slug}.json",              read(branches.as_json, kept=PROGRAMS)),
+    Route("/branches/{slug}",                   read(branches.page, kept=VISITORS)),
     Route("/branches/{slug}/contact",           read(messages.form_page)),
     Route("/branches/{slug}/contact",           write(messages.send, again=messages.form_page, counted=CONTACT), methods=POST),
     Route("/branches/{slug}/contact/thanks",    read(messages.thanks)),
@@ -111,14 +113,14 @@ routes: list[BaseRoute] = [
     Route("/branches/{slug}/report/thanks",     read(suggesting.report_thanks)),
 
     # events
-    Route("/events",                            read(calendars.listing)),
-    Route("/events.ics",                        read(feeds.events_feed)),
-    Route("/events.atom",                       read(lists.events)),
-    Route("/events.json",                       read(lists.events)),
-    Route("/events.csv",                        read(lists.events)),
-    Route("/events/{id}.ics",                   read(feeds.event_feed)),
-    Route("/events/{id}",                       read(calendars.event)),
-    Route("/events/{id}/poster",                read(paper.poster)),
+    Route("/events",                            read(calendars.listing, kept=VISITORS)),
+    Route("/events.ics",                        read(feeds.events_feed, kept=PROGRAMS)),
+    Route("/events.atom",                       read(lists.events, kept=PROGRAMS)),
+    Route("/events.json",                       read(lists.events, kept=PROGRAMS)),
+    Route("/events.csv",                        read(lists.events, kept=PROGRAMS)),
+    Route("/events/{id}.ics",                   read(feeds.event_feed, kept=PROGRAMS)),
+    Route("/events/{id}",                       read(calendars.event, kept=VISITORS)),
+    Route("/events/{id}/poster",                read(paper.poster, kept=VISITORS)),
     Route("/events/{id}/follow",                read(signing_up.follow_page)),
     Route("/events/{id}/follow",                write(signing_up.follow, again=signing_up.follow_page, counted=SUBSCRIBE), methods=POST),
     Route("/events/{id}/report",                read(suggesting.report_page)),
@@ -129,26 +131,26 @@ routes: list[BaseRoute] = [
     Route("/suggest/thanks",                    read(suggesting.thanks)),
     Route("/pictures/{id}-small.jpg",           read(pictures.small)),
     Route("/pictures/{id}.jpg",                 read(pictures.large)),
-    Route("/topics/{slug}.ics",                 read(feeds.topic_feed)),
-    Route("/topics/{slug}.atom",                read(lists.topic)),
-    Route("/topics/{slug}.json",                read(lists.topic)),
-    Route("/topics/{slug}",                     read(calendars.topic)),
-    Route("/calendar/{year}/{month}",           read(month.month)),
-    Route("/calendar/{year}/{month}/flyer",     read(paper.flyer)),
+    Route("/topics/{slug}.ics",                 read(feeds.topic_feed, kept=PROGRAMS)),
+    Route("/topics/{slug}.atom",                read(lists.topic, kept=PROGRAMS)),
+    Route("/topics/{slug}.json",                read(lists.topic, kept=PROGRAMS)),
+    Route("/topics/{slug}",                     read(calendars.topic, kept=VISITORS)),
+    Route("/calendar/{year}/{month}",           read(month.month, kept=VISITORS)),
+    Route("/calendar/{year}/{month}/flyer",     read(paper.flyer, kept=VISITORS)),
 
     # in pages of others
-    Route("/embed",                             read(embed_page.page)),
-    Route("/embed/events",                      read(embedding.events)),
-    Route("/embed/branches",                    read(embedding.branch_list)),
+    Route("/embed",                             read(embed_page.page, kept=VISITORS)),
+    Route("/embed/events",                      read(embedding.events, kept=PROGRAMS)),
+    Route("/embed/branches",                    read(embedding.branch_list, kept=PROGRAMS)),
     Route("/embed/colours.css",                 plain(embedding.colours)),
     Route("/embed.js",                          plain(embedding.script)),
     Route("/oembed",                            read(oembed.oembed)),
 
     # news
-    Route("/news",                              read(news.listing)),
-    Route("/news.atom",                         read(news.feed)),
-    Route("/news.json",                         read(news.feed)),
-    Route("/news/{slug}",                       read(news.page)),
+    Route("/news",                              read(news.listing, kept=VISITORS)),
+    Route("/news.atom",                         read(news.feed, kept=PROGRAMS)),
+    Route("/news.json",                         read(news.feed, kept=PROGRAMS)),
+    Route("/news/{slug}",                       read(news.page, kept=VISITORS)),
 
     # people
     Route("/register",                          read(joining.register_page)),
@@ -298,7 +300,7 @@ routes: list[BaseRoute] = [
 
     # machines
     Route("/api/v1/branches",                   read(api.branch_list)),
-    Route("/api/v1/branches/near",              read(branches.list_json)),
+    Route("/api/v1/branches/near",              read(branches.list_json, kept=PROGRAMS)),
     Route("/api/v1/branches/{slug}",            read(api.branch)),
     Route("/api/v1/places",                     read(api.places)),
     Route("/api/v1/events",                     read(api.events)),
@@ -313,7 +315,7 @@ routes: list[BaseRoute] = [
     Route("/api/v1/occurrences",                read(api.occurrences)),
     Route("/static/{path:path}",                plain(pages.static)),
     Route("/healthz",                           plain(pages.healthz)),
-    Route("/readyz",                            read(pages.readyz)),
+    Route("/readyz",                            read(pages.readyz, at_once=True)),
     Route("/robots.txt",                        plain(machines.robots)),
     Route("/sitemap.xml",                       read(sitemap.sitemap)),
     Route("/manifest.webmanifest",              plain(machines.manifest)),

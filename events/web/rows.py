@@ -1,8 +1,9 @@
 """What templates show of an event or a branch: words and addresses, in the reader's language."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import groupby
 
 from starlette.requests import Request
@@ -21,6 +22,8 @@ from .environment import link
 from .opening import OpeningNote
 from .state import language_of, state_of
 from .words import rule_in_words
+
+ROWS_KEPT = 2048  # some 2 KB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class EventRow:
     language: str
     unconfirmed: str  # since when nobody has said that it still takes place; empty: it counts as confirmed
 
+    def __hash__(self) -> int:
+        return hash((self.href, self.moment))  # enough to tell most of them apart, and templates do so often
+
 
 @dataclass(frozen=True, slots=True)
 class BranchRow:
@@ -77,8 +83,16 @@ class Day:
 
 def event_row(request: Request, listed: Listed, near: Point | None = None) -> EventRow:
     spoken = language_of(request)
+    row = _event_row(spoken, listed, _unconfirmed(spoken, listed))
+    if near and listed.point:
+        return replace(row, distance=distance_text(request, geodesic(near, listed.point)))
+    return row
+
+
+@lru_cache(ROWS_KEPT)
+def _event_row(spoken: Language, listed: Listed, unconfirmed: str) -> EventRow:
+    """Kept, since one date stands on many pages: in lists, at its branch, at its topics, near many places."""
     title = listed.titled(spoken.code)
-    away = geodesic(near, listed.point) if near and listed.point else None
     href = link(
         spoken.code,
         f"/events/{listed.event_id}",
@@ -106,9 +120,9 @@ def event_row(request: Request, listed: Listed, near: Point | None = None) -> Ev
         cancel_reason=listed.cancelled_reason if listed.cancelled else "",
         moved=spoken.say(listed.moved) if listed.moved else None,
         repeats=repeats(spoken, listed),
-        distance=distance_text(request, away) if away else None,
+        distance=None,
         language=title.language,
-        unconfirmed=_unconfirmed(spoken, listed),
+        unconfirmed=unconfirmed,
     )
 
 
@@ -129,7 +143,9 @@ def _written(listed: Listed) -> str:
 
 
 def _unconfirmed(spoken: Language, listed: Listed) -> str:
-    since = None if listed.cancelled else faded(listed.asked_since, now())
+    if listed.cancelled or listed.asked_since is None:
+        return ""
+    since = faded(listed.asked_since, now())
     return spoken.short_day(to_wall(since, listed.timezone).date()) if since else ""
 
 

@@ -18,6 +18,7 @@ LARGEST_PICTURE_BODY = 12_000_000  # bytes: a picture of 10 MB and its form
 TAKES_PICTURES = re.compile(r"/organize/(events|news)/[^/]+/picture")
 LARGEST_HEADER = 32_000  # bytes, all of them together
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
+NOT_MODIFIED = 304
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 FOR_ANY_HOST = {"/healthz", "/readyz"}
 UNSUBSCRIBING = re.compile(r"/subscriptions/[^/]+/unsubscription")
@@ -51,6 +52,27 @@ def security_headers(settings: Settings) -> dict[str, str]:
     return found
 
 
+def headers_at(path: str, settings: Settings) -> dict[str, str]:
+    """What every answer at the path carries."""
+    found = security_headers(settings)
+    if path in FRAMED:
+        found["Content-Security-Policy"] = CSP.replace(NOT_FRAMED, "frame-ancestors *")
+        del found["X-Frame-Options"]  # which cannot say that anybody may
+    return found
+
+
+class Hosts:
+    """The names that the site answers to."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._own = urlsplit(settings.base_url).netloc.lower() if settings.base_url else None
+
+    def know(self, host: str) -> bool:
+        if self._own is not None:
+            return host.lower() == self._own
+        return _name(host) in LOOPBACK_NAMES
+
+
 class UnknownHost(BranchlineError):
     status = 400
 
@@ -78,18 +100,17 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self.own_host = urlsplit(settings.base_url).netloc.lower() if settings.base_url else None
+        self.hosts = Hosts(settings)
         self.origin = settings.base_url
         self.headers = security_headers(settings)
-        self.framed = self.headers | {"Content-Security-Policy": CSP.replace(NOT_FRAMED, "frame-ancestors *")}
-        del self.framed["X-Frame-Options"]  # which cannot say that anybody may
+        self.framed = {path: headers_at(path, settings) for path in FRAMED}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         scope = _without_cookies(scope) if scope["path"] in FOR_OTHER_SITES else scope
-        guarded = self._with_headers(send, self.framed if scope["path"] in FRAMED else self.headers)
+        guarded = self._with_headers(send, self.framed.get(scope["path"], self.headers))
         try:
             self._check(scope)
             await self.app(scope, _limited(receive, scope), guarded)
@@ -104,18 +125,13 @@ class Guard:
             raise HeadersTooLarge(
                 say("The request’s headers are too large. Clearing this site’s cookies may help.")
             )
-        if scope["path"] not in FOR_ANY_HOST and not self._known(headers.get("host", "")):
+        if scope["path"] not in FOR_ANY_HOST and not self.hosts.know(headers.get("host", "")):
             raise UnknownHost(say("This site does not answer to that host name."))
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > _largest(scope):
             raise _too_large(scope)
         if scope["method"] not in SAFE_METHODS and bearer_token(scope) is None and not _is_one_click(scope):
             self._check_origin(scope, headers)
-
-    def _known(self, host: str) -> bool:
-        if self.own_host is not None:
-            return host.lower() == self.own_host
-        return _name(host) in LOOPBACK_NAMES
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
         if self._same_origin(headers):
@@ -137,7 +153,8 @@ class Guard:
 
     def _with_headers(self, send: Send, added: Mapping[str, str]) -> Send:
         async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            # "Nothing new" says nothing of what the client has already (RFC 9110 15.4.5).
+            if message["type"] == "http.response.start" and message["status"] != NOT_MODIFIED:
                 headers = MutableHeaders(scope=message)
                 for name, value in added.items():
                     headers.setdefault(name, value)

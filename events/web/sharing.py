@@ -1,16 +1,22 @@
 """Telling a friend of a page without anybody in between: its address as a QR code that is drawn here."""
 
 import io
+from typing import TYPE_CHECKING
 
-import segno
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..errors import Unreadable, say
+from ..later import loaded_later
 from .forms import query
 from .responses import LOCAL_PATH
 from .state import state_of
+
+if TYPE_CHECKING:
+    import segno
+else:
+    segno = loaded_later("segno")
 
 LONGEST_PATH = 300  # characters: 20 ms to draw, and still readable by a telephone from paper
 AGE_S = 604_800  # a code says nothing but its address

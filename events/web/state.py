@@ -3,24 +3,27 @@
 import ipaddress
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from ..branches.queries import Whereabouts
 from ..calendars.content import Publishing
-from ..calendars.kept import FeedCache
 from ..calendars.polls import PollCounter
 from ..config import Settings
 from ..db import Database
 from ..identity import Identity
 from ..language import Language, language
 from ..limits import Limiter
+from ..outages import Outage
 from ..people.models import Role
 from ..places.lookup import Gazetteer
+from .answers import Answers
 from .assets import Assets
 from .environment import Templates
+from .watching import Revisions
 
 SESSION_COOKIE = "session"
 
@@ -54,12 +57,20 @@ class State:
     limiter: Limiter
     gazetteer: Gazetteer
     whereabouts: Whereabouts
-    feeds: FeedCache
+    answers: Answers
+    revisions: Revisions
     polls: PollCounter
     publishing: Publishing
     identity: Identity
     assets: Assets
     templates: Templates
+    outage: Outage = field(default_factory=Outage)
+
+    def close(self) -> None:
+        """Once what is going on in the threads has ended."""
+        self.threads.shutdown()
+        self.revisions.close()
+        self.database.dispose()
 
     def cookie(self, name: str) -> str:
         """`__Host-` binds a cookie to https and this very host; on plain http browsers refuse the prefix."""
@@ -86,8 +97,12 @@ def scope_language(scope: Scope) -> str:
 
 
 def client_address(request: Request) -> str:
+    return address_counted(request.client.host if request.client else "")
+
+
+@lru_cache(maxsize=4096)
+def address_counted(host: str) -> str:
     """Who is counted by the limits: the IPv4 address, or the /64 that an IPv6 address belongs to."""
-    host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Match, Route
 
 from . import icons
+from .answers import PACKED_LATER
 from .conditional import accepts_gzip
 from .environment import link, prefixed
 from .forms import FILTERS
@@ -39,7 +40,8 @@ def render(request: Request, name: str, *, status_code: int = 200, **context: ob
         "notice": None,
     }
     page = state.templates.render(spoken.code, name, shared | context).encode()
-    headers = {"Cache-Control": "no-store" if person else "no-cache", "Vary": "Accept-Encoding"}
+    age = "no-store" if person else "private, no-cache"
+    headers = {"Cache-Control": age, "Vary": "Accept-Encoding, Cookie"}
     if _may_be_packed(request):
         page = gzip.compress(page, compresslevel=6, mtime=0)
         headers["Content-Encoding"] = "gzip"
@@ -51,7 +53,7 @@ def _may_be_packed(request: Request) -> bool:
     that letter by letter (BREACH).
     """
     is_anybodys = "cookie" not in request.headers and "token" not in request.path_params
-    return is_anybodys and accepts_gzip(request.headers)
+    return is_anybodys and PACKED_LATER not in request.scope and accepts_gzip(request.headers)
 
 
 # ---------------------------------------------------------------- where the page is

@@ -11,11 +11,11 @@ from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from events.branches.models import Status
-from events.calendars import derived, store
+from events.calendars import derived, moves, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.feeds import PLAIN, Heading, Note, Variant, assemble, finished
-from events.calendars.kept import FeedCache, Finished, current_revision
+from events.calendars.kept import Finished, current_revision
 from events.calendars.models import Departure, Event, Occurrence, Rendered
 from events.calendars.queries import Selection
 from events.db import Database
@@ -352,7 +352,7 @@ def test_a_branch_that_closed_into_another_answers_with_its_events_and_says_why(
         birch = session.merge(cast.birch)
         birch.status, birch.successor_id = Status.CLOSED, cast.alder.id
         birch.updated_at = later = datetime.now(UTC).replace(microsecond=0)
-        derived.move_revision(session, later)
+        moves.move_revision(session, later)
     texts = {str(event["SUMMARY"]): event for event in Subscriber(ben, "/branches/birch.ics").events()}
     said = ben.get("/branches/birch.ics").headers["last-modified"]
     assert said == format_datetime(later, usegmt=True), "whoever asks by date hears of it too"
@@ -468,9 +468,7 @@ def test_last_modified_does_not_move_while_only_days_pass_and_does_when_somethin
 
     def moved(days: int) -> datetime:
         with database.reading() as session:
-            return finished(
-                session, FeedCache(), Selection(), HEADING, NOW + timedelta(days=days)
-            ).modified_at
+            return finished(session, Selection(), HEADING, NOW + timedelta(days=days)).modified_at
 
     assert moved(0) == moved(1) == moved(62)
     assert moved(63) == moved(70) == datetime(2027, 1, 25, tzinfo=UTC)
@@ -489,7 +487,7 @@ def test_last_modified_moves_when_a_farewell_or_a_late_cancellation_ends(
     def seen(slug: str, days: int) -> tuple[bytes, datetime]:
         with database.reading() as session:
             now = NOW + timedelta(days=days)
-            feed = finished(session, FeedCache(), Selection(branches=(slug,)), HEADING, now)
+            feed = finished(session, Selection(branches=(slug,)), HEADING, now)
             return feed.body, feed.modified_at
 
     for slug, days in (("alder", 31), ("birch", 61)):
@@ -696,7 +694,7 @@ def test_the_revision_never_says_that_it_moved_earlier_than_before(database: Dat
     later = NOW + timedelta(hours=1)
     with database.writing() as session:
         for now in (later, NOW):
-            derived.move_revision(session, now)
+            moves.move_revision(session, now)
             session.flush()
         assert current_revision(session) == (2, later)
 
@@ -752,10 +750,10 @@ def test_other_rules_of_time_or_another_address_make_everything_anew(
 
 
 def feed_at(
-    database: Database, cache: FeedCache, now: datetime = NOW, variant: Variant = PLAIN, locale: str = "en"
+    database: Database, now: datetime = NOW, variant: Variant = PLAIN, locale: str = "en"
 ) -> Finished:
     with database.reading() as session:
-        return finished(session, cache, Selection(), replace(HEADING, locale=locale), now, variant)
+        return finished(session, Selection(), replace(HEADING, locale=locale), now, variant)
 
 
 def test_each_variant_and_language_is_kept_for_itself(
@@ -767,28 +765,27 @@ def test_each_variant_and_language_is_kept_for_itself(
         publishing,
         OverrideDraft(original_start=datetime(2026, 12, 8, 19), cancelled=True),
     )
-    cache = FeedCache()
     wanted = [(variant, locale) for locale in ("en", "es")
               for variant in (PLAIN, Variant(hide_cancelled=True), Variant(for_google=True))]  # fmt: skip
-    first = [feed_at(database, cache, NOW, *each) for each in wanted]
+    first = [feed_at(database, NOW, *each) for each in wanted]
     assert len({feed.etag for feed in first}) == 6
-    assert [feed_at(database, cache, NOW, *each) for each in wanted] == first
+    assert [feed_at(database, NOW, *each) for each in wanted] == first
 
 
-def test_a_kept_feed_is_good_until_something_moves_or_the_day_is_over(
+def test_a_feed_is_good_until_the_day_is_over_and_says_when_it_changed(
     database: Database, publishing: Publishing, tool_night: int, cast: Cast
 ) -> None:
-    cache = FeedCache()
-    first = feed_at(database, cache)
-    assert feed_at(database, cache, datetime(2026, 11, 23, 23, 59, tzinfo=UTC)) is first
-    next_day = feed_at(database, cache, datetime(2026, 11, 24, tzinfo=UTC))
-    assert next_day is not first and next_day.etag == first.etag
+    first = feed_at(database)
+    assert first.good_until == datetime(2026, 11, 24, tzinfo=UTC)
+    next_day = feed_at(database, datetime(2026, 11, 24, tzinfo=UTC))
+    assert next_day.good_until > first.good_until and next_day.etag == first.etag
     later = NOW + timedelta(hours=1)
     with database.writing() as session:
         event = session.get_one(Event, tool_night)
         store.revise(session, event, weekly(title="Saw night"), [cast.alder], publishing, later)
-    changed = feed_at(database, cache)
+    changed = feed_at(database)
     assert b"Saw night" in changed.body and changed.etag != first.etag
+    assert changed.revision > first.revision
     assert (first.modified_at, changed.modified_at) == (NOW, later), "Last-Modified is when it changed"
 
 
@@ -799,29 +796,6 @@ def test_saving_what_is_the_same_leaves_every_kept_feed_good(
         before = current_revision(session)
         derived.save(session, session.get_one(Event, tool_night), publishing, NOW + timedelta(minutes=1))
         assert current_revision(session) == before
-
-
-def test_the_same_feed_is_packed_into_the_same_bytes_at_any_time(
-    database: Database, tool_night: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = feed_at(database, FeedCache())
-    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
-    again = feed_at(database, FeedCache())
-    assert again.zipped == first.zipped and again.zipped_etag == first.zipped_etag
-
-
-def test_the_cache_holds_no_more_bytes_than_it_may_and_lets_go_of_what_is_asked_for_least() -> None:
-    def feed(size: int) -> Finished:
-        return Finished(b"x" * size, b"", '"x"', "", NOW, 1, NOW + timedelta(days=1))
-
-    cache = FeedCache(most_bytes=300)
-    for key in ("a", "b", "a", "a", "b", "c"):
-        cache.put(key, feed(100))
-    assert all(cache.get(key, 1, NOW) for key in ("b", "c", "a")), "what was replaced does not count"
-    cache.put("d", feed(100))
-    assert [key for key in "abcd" if cache.get(key, 1, NOW)] == ["a", "c", "d"]
-    cache.put("large", feed(1000))
-    assert [key for key in ("a", "c", "d", "large") if cache.get(key, 1, NOW)] == ["large"]
 
 
 def test_every_zone_of_a_feed_is_defined(database: Database, publishing: Publishing, cast: Cast) -> None:
@@ -858,10 +832,7 @@ def test_a_capped_feed_is_the_same_all_day_and_counts_bytes(
             )
             store.add(session, draft, [cast.alder], publishing, NOW)
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
-    bodies = {
-        feed_at(database, FeedCache(), midnight + timedelta(minutes=minutes)).body
-        for minutes in (1, 720, 1439)
-    }
+    bodies = {feed_at(database, midnight + timedelta(minutes=minutes)).body for minutes in (1, 720, 1439)}
     [body] = bodies
     assert [str(event["SUMMARY"]) for event in Calendar.from_ical(body).walk("VEVENT")] == ["Until yesterday"]
 
@@ -873,10 +844,7 @@ def test_last_modified_moves_when_a_farewell_ends_and_with_the_month_of_the_note
         event = session.get_one(Event, tool_night)
         event.delete(NOW)
         derived.save(session, event, publishing, NOW)
-    days = {
-        days: feed_at(database, FeedCache(), NOW + timedelta(days=days)).modified_at
-        for days in (30, 31, 39, 80)
-    }
+    days = {days: feed_at(database, NOW + timedelta(days=days)).modified_at for days in (30, 31, 39, 80)}
     assert days == {
         30: NOW,
         31: datetime(2026, 12, 24, tzinfo=UTC),
@@ -891,10 +859,7 @@ def test_the_window_ends_at_a_midnight_so_that_a_day_has_one_feed(
     with database.writing() as session:
         store.add(session, weekly(rrule=""), [cast.alder], publishing, NOW)
     day = datetime(2027, 1, 24, tzinfo=UTC)  # 60 days after 03:00 on 25 November
-    assert (
-        len({feed_at(database, FeedCache(), day + timedelta(hours=hours)).etag for hours in (0, 2, 4, 23)})
-        == 1
-    )
+    assert len({feed_at(database, day + timedelta(hours=hours)).etag for hours in (0, 2, 4, 23)}) == 1
     assert "Tool night" in statuses(database, day)
     assert statuses(database, day + timedelta(days=1)) == {"Nothing yet": "CONFIRMED"}
 
@@ -980,7 +945,7 @@ def test_last_modified_moves_with_what_was_cancelled_late_and_daily_while_not_al
             store.add(session, draft, [cast.alder], publishing, NOW)
 
     def moved(days: int) -> datetime:
-        return feed_at(database, FeedCache(), late + timedelta(days=days)).modified_at
+        return feed_at(database, late + timedelta(days=days)).modified_at
 
     assert [moved(days) for days in (0, 30)] == [late, late]
     assert moved(31) == moved(40) == datetime(2027, 2, 28, tzinfo=UTC)

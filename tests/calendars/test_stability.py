@@ -21,7 +21,6 @@ FEEDS = """
 import hashlib, sys
 from datetime import datetime
 from events.calendars.feeds import Heading, Note, Variant, finished
-from events.calendars.kept import FeedCache
 from events.calendars.queries import Selection
 from events.db import Database
 from events.places.geo import Distance, Point
@@ -33,8 +32,8 @@ selections = (Selection(), Selection(branches=("cedar", "alder")), Selection(top
 with database.reading() as session:
     for selection in selections:
         for variant in (Variant(), Variant(hide_cancelled=True), Variant(for_google=True)):
-            feed = finished(session, FeedCache(), selection, heading, datetime.fromisoformat(sys.argv[2]), variant)
-            print(hashlib.sha256(feed.body).hexdigest(), feed.etag, feed.zipped_etag, feed.modified_at, len(feed.body))
+            feed = finished(session, selection, heading, datetime.fromisoformat(sys.argv[2]), variant)
+            print(hashlib.sha256(feed.body).hexdigest(), feed.etag, feed.modified_at, len(feed.body))
 database.dispose()
 """
 

@@ -67,10 +67,10 @@ def found(database: Database, point: Point, limit: int) -> list[int]:
         return [row[0] for row in nearest(session, query, TABLE, point, limit)]
 
 
-def inside(database: Database, point: Point, distance: Distance) -> set[int]:
+def inside(database: Database, point: Point, distance: Distance, most: int | None = None) -> set[int]:
     with database.reading() as session:
         query = sa.select(TABLE.c.id).where(TABLE.c.status == "active")
-        return set(session.execute(query.where(within(session, TABLE, point, distance))).scalars())
+        return set(session.execute(query.where(within(session, TABLE, point, distance, most))).scalars())
 
 
 def assert_exact(database: Database, points: Sequence[Point]) -> None:
@@ -94,6 +94,19 @@ def test_without_the_cube_extension_the_answers_are_the_same(engines: Engines) -
     fill(database)
     assert_exact(database, ASKED[:20])
     database.dispose()
+
+
+def test_who_walks_past_a_crowd_finds_the_same_without_the_index(filled: Database) -> None:
+    town, distance = Point(40.7, -74), Distance(60)
+    near = inside(filled, town, distance)
+    assert len(near) > 50
+    for most in (0, 49, 10**6):
+        assert inside(filled, town, distance, most) == near
+    with filled.reading() as session:
+        told = [str(within(session, TABLE, town, distance, most)) for most in (49, None, 10**6)]
+    looked_up = ["spot" in text or "cube" in text for text in told]
+    assert looked_up == [False, True, True]
+    assert inside(filled, Point(-60, -120), Distance(1), 0) == set()
 
 
 def test_branches_at_one_place_come_in_the_order_of_their_ids(filled: Database) -> None:

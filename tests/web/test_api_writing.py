@@ -25,7 +25,7 @@ from events.desk.models import Proposal
 from events.limits import Limit
 from events.people import history, permissions, sign_in, tokens
 from events.people.models import ApiToken, Membership, Person, Role
-from events.web import endpoints
+from events.web import clock
 from events.web.api_drafts import DATE_FIELDS, FIELDS
 from tests.calendars.test_feeds import Subscriber
 from tests.conftest import NOW, Cast, Engines, running
@@ -60,7 +60,7 @@ def database(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Datab
 @pytest.fixture(autouse=True)
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is 23 November 2026, whenever the tests run."""
-    monkeypatch.setattr(endpoints, "datetime", SimpleNamespace(now=lambda zone: NOW))
+    monkeypatch.setattr(clock, "datetime", SimpleNamespace(now=lambda zone: NOW))
 
 
 class Program:

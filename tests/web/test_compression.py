@@ -16,7 +16,7 @@ def test_a_page_is_packed_for_who_can_unpack_it(ben: TestClient, path: str) -> N
     packed, plain = ben.get(path, headers=PACKED), ben.get(path, headers=PLAIN)
     assert packed.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
     assert packed.text == plain.text
-    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding, Cookie"
     assert int(packed.headers["content-length"]) < len(plain.content) / 2
 
 

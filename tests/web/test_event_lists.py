@@ -27,7 +27,7 @@ from events.calendars.content import Publishing
 from events.calendars.counting import number_up_to
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.feeds import Heading, Note
-from events.calendars.kept import FeedCache, Finished
+from events.calendars.kept import Finished
 from events.calendars.models import Event
 from events.calendars.queries import EVERYTHING, Selection
 from events.config import Settings
@@ -262,22 +262,21 @@ def test_what_does_not_exist_is_404_in_the_form_that_was_asked_for(ben: TestClie
 HEADING = Heading("All", "", "https://x.example/events", "https://x.example/events.json", "en", "", Note(""))
 
 
-def test_a_list_is_kept_until_its_next_date_is_over_and_then_says_since_when(
+def test_a_list_is_good_until_its_next_date_is_over_and_then_says_since_when(
     database: Database, publishing: Publishing, cast: Cast
 ) -> None:
     start = datetime(2043, 11, 23, 12)
     for title, hours in (("First", 1), ("Second", 3)):
         added(database, publishing, cast.alder, **ONCE | {"title": title}, start=start,
               end=start + timedelta(hours=hours), timezone="UTC")  # fmt: skip
-    cache = FeedCache()
 
     def at(now: datetime) -> Finished:
         with database.reading() as session:
-            return lists.finished(session, cache, lists.FORMATS["json"], EVERYTHING, HEADING, publishing, now)
+            return lists.finished(session, lists.FORMATS["json"], EVERYTHING, HEADING, publishing, now)
 
     noon = datetime(2043, 11, 23, 12, 30, tzinfo=UTC)
     first = at(noon)
-    assert at(noon + timedelta(minutes=29)) is first
+    assert first.good_until == datetime(2043, 11, 23, 13, tzinfo=UTC)
     later = at(noon + timedelta(minutes=31))
     assert b"First" in first.body and b"First" not in later.body and b"Second" in later.body
     assert later.etag != first.etag and later.modified_at == datetime(2043, 11, 23, 13, tzinfo=UTC)
@@ -408,11 +407,10 @@ def test_a_list_that_hides_what_is_cancelled_is_kept_for_itself(
         event = session.get_one(Event, tool_night)
         event.cancel("Too few people.", THEN)
         derived.save(session, event, publishing, THEN)
-    cache = FeedCache()
 
     def size(hide: bool) -> int:
         with database.reading() as session:
-            feed = lists.finished(session, cache, lists.FORMATS["json"], EVERYTHING, HEADING, publishing, THEN,
+            feed = lists.finished(session, lists.FORMATS["json"], EVERYTHING, HEADING, publishing, THEN,
                                   hide_cancelled=hide)  # fmt: skip
             return len(json.loads(feed.body)["items"])
 
@@ -428,9 +426,7 @@ def test_a_list_since_a_day_that_is_past_changes_with_its_events_alone(
     for hours in (0, 24, 48):  # the event is over on the second day
         now = THEN + timedelta(hours=hours)
         with database.reading() as session:
-            feed = lists.finished(
-                session, FeedCache(), lists.FORMATS["json"], since, HEADING, publishing, now
-            )
+            feed = lists.finished(session, lists.FORMATS["json"], since, HEADING, publishing, now)
         assert len(json.loads(feed.body)["items"]) == 1
         moments.add(feed.modified_at)
     assert moments == {THEN}

@@ -181,10 +181,11 @@ def test_the_same_towns_make_the_same_map(name: str) -> None:
     assert drawn(spots(CASES[name]), dense) == drawn(spots(CASES[name]), dense)
 
 
-@pytest.mark.parametrize("path", ["/branches?near=60614", "/branches/alder"])
+@pytest.mark.parametrize("path", ["/branches?near=60614", "/branches/alder?"])
 def test_the_pages_with_maps_have_the_names_of_the_directory(
     small_gazetteer: Path, settings: Settings, ben: TestClient, cast: Cast, path: str
 ) -> None:
     assert "map__towns" not in ben.get(path).text
     shutil.copy(small_gazetteer, settings.gazetteer)
-    assert "Chicago</text>" in ben.get(path).text
+    later = ben.get(f"{path}&later=1")  # what is in memory stands until the minute is over
+    assert "Chicago</text>" in later.text

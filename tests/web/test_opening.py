@@ -1,6 +1,5 @@
 """Opening hours as people say them, and how it is at a branch now, in English and in Spanish."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -175,7 +174,7 @@ def event(start: str, end: str, timezone: str = "America/Chicago", **more: Any) 
         state=State.PUBLISHED,
         moved_from=None,
     )
-    return replace(listed, **more)
+    return listed._replace(**more)
 
 
 EVENING = event(f"{TUESDAY}T19:00", f"{TUESDAY}T21:00")
@@ -403,7 +402,7 @@ def test_the_note_says_how_it_is_now(
         (
             DEMO,
             f"{TUESDAY} 12:00",
-            replace(EVENING, attendance=Attendance.ONLINE),
+            EVENING._replace(attendance=Attendance.ONLINE),
             "Closed today, but online meeting at 7:00 PM: Tool night",
             "Cerrado hoy, pero hay reunión en línea a las 19:00: Tool night",
         ),
@@ -417,7 +416,7 @@ def test_the_note_says_how_it_is_now(
         (
             DEMO,
             f"{TUESDAY} 12:00",
-            replace(EVENING, cancelled=True),
+            EVENING._replace(cancelled=True),
             "Closed today, opens Wednesday at 5:00 PM",
             None,
         ),
@@ -456,7 +455,7 @@ def test_an_event_is_told_though_the_hours_are_not_known() -> None:
 
 
 def test_a_title_is_never_taken_for_a_pattern() -> None:
-    found = note(EN, "", f"{TUESDAY} 12:00", replace(EVENING, title="100% %(what)s <b>"))
+    found = note(EN, "", f"{TUESDAY} 12:00", EVENING._replace(title="100% %(what)s <b>"))
     assert found is not None and found.text.endswith(": 100% %(what)s <b>")
 
 

@@ -1,0 +1,73 @@
+"""The first of many dates: which way to them is short, whatever is stored.
+
+Either the events that are meant are looked up and their dates put in order, which takes as long as there are such
+events, however few are shown. Or all dates are walked through in their order until there are enough, which is soon
+where many are meant, and never where none is.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.util import ClauseAdapter
+from sqlmodel import Session, col
+
+from ..db import table_of
+from .models import Event, Occurrence
+
+AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)  # of UTC: the first zone, and the last
+
+
+def few(session: Session, shown: int) -> int:
+    """So many events are worth looking up for so many dates; where more are meant, their dates are walked to.
+
+    To look up n takes n, and to walk to what is shown takes what is stored / n for each: where both are the same,
+    neither takes long.
+    """
+    newest: int | None = session.execute(_NEWEST).scalar()
+    return math.isqrt(shown * (newest or 0))
+
+
+_NEWEST = sa.select(sa.func.max(col(Event.id)))  # a key, so about how many there are, and found at once
+
+
+def one_of(session: Session, ids: sa.Select[Any], most: int | None) -> sa.ColumnElement[bool]:
+    """A condition: `ids` has the event's. Of more than `most` none is looked up but for a date that is walked past.
+
+    `ids` must select one column, the event's id.
+    """
+    if most is not None:
+        counted = sa.select(sa.func.count()).select_from(ids.limit(most + 1).subquery())
+        if session.execute(counted).scalar_one() > most:
+            (column,) = ids.selected_columns
+            return sa.exists(ids.where(column == col(Event.id)).correlate(table_of(Event)))
+    return col(Event.id).in_(ids)
+
+
+def first_of_event(on: Sequence[sa.ColumnElement[bool]]) -> sa.ScalarSelect[datetime]:
+    """Of the event that a date is of, the original start of the first of its dates that meet the conditions.
+
+    It is asked for each date that is walked past, and not of all events before the first is shown.
+    """
+    its = table_of(Occurrence).alias("its")
+    meets = [ClauseAdapter(its).traverse(condition) for condition in on]
+    query = sa.select(its.c.original_start).where(its.c.event_id == col(Occurrence.event_id), *meets)
+    first = query.order_by(its.c.starts_at, its.c.original_start).limit(1)
+    return first.correlate(table_of(Occurrence)).scalar_subquery()
+
+
+def not_over_on(day: date) -> list[sa.ColumnElement[bool]]:
+    """Dates that go on into that day or after it, by their own clock.
+
+    The wall clock decides. The moment, which is earlier than any zone's midnight, is what there is an index of.
+    """
+    begin = datetime.combine(day, datetime.min.time())
+    return [col(Occurrence.end) > begin, col(Occurrence.ends_at) > begin.replace(tzinfo=UTC) - AHEAD]
+
+
+def begun_by(day: date) -> list[sa.ColumnElement[bool]]:
+    """Dates that begin on that day or before it, by their own clock. A walk ends with the last zone's midnight."""
+    after = datetime.combine(day, datetime.min.time()) + timedelta(days=1)
+    return [col(Occurrence.start) < after, col(Occurrence.starts_at) < after.replace(tzinfo=UTC) + BEHIND]

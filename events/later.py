@@ -1,0 +1,46 @@
+"""Libraries that few requests need, loaded when something is asked of them for the first time.
+
+Certificates, pictures, mail servers and strangers' feeds would take a good part of the time to the first answer, and
+stay in the memory of processes that never see one. A module says `if TYPE_CHECKING: import x` and else
+`x = loaded_later("x")`, so that types are checked as ever. The bargain: what an installation lacks is missed when it
+is used, not at start. Of several threads that ask at once one loads, and the others wait for it.
+"""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+
+class _Later:
+    """Stands for a module: what is asked of it, or set in it, is asked of the module, or set in it."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_name", name)
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+    def __setattr__(self, attribute: str, value: object) -> None:
+        setattr(import_module(self._name), attribute, value)
+
+
+def loaded_later(name: str) -> Any:
+    return _Later(name)
+
+
+@contextlib.contextmanager
+def without_collecting() -> Iterator[None]:
+    """For what loads much that stays: to look for garbage in it, time and again, takes a tenth of the time.
+
+    Nor is it looked through afterwards: that would hold up all requests for as long as some dozens of answers take.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

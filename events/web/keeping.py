@@ -1,0 +1,191 @@
+"""Answers from memory: in front of everything for what is kept, and behind the routes for what is to be kept."""
+
+import time
+from asyncio import Lock, get_running_loop
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from weakref import WeakValueDictionary
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .. import limits
+from ..calendars.kept import Finished
+from ..calendars.polls import Poll, family_of
+from ..outages import RIDE_OUT_S, DatabaseAway
+from .answers import ADDRESS, FOR_EVER, NEAR, PACKED_LATER, Address, Kept, address_of, may_be_kept
+from .clock import now
+from .conditional import takes_gzip
+from .security import Hosts, headers_at
+from .state import SESSION_COOKIE, State, address_counted, state_of
+
+SHOWN = {"GET", "HEAD"}
+# A shared cache may keep a page for as long as nobody minds that a change is not seen yet; a browser asks each time.
+PAGE_AGE = "public, max-age=0, s-maxage=1, stale-if-error=600"
+MINUTE_S = 60  # what pages say of the time (what is on, what is open) changes by the minute
+
+
+class For(Enum):
+    """Whom what is kept is for: visitors who are not signed in, or programs, which are nobody."""
+
+    VISITORS = "visitors"
+    PROGRAMS = "programs"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request says that its answer from memory depends on."""
+
+    head: bool
+    headers: dict[bytes, bytes]
+
+    @classmethod
+    def of(cls, scope: Scope) -> "Asked":
+        return cls(scope["method"] == "HEAD", dict(scope["headers"]))
+
+    @property
+    def packed(self) -> bool:
+        return takes_gzip(self.headers.get(b"accept-encoding", b"").decode("latin-1"))
+
+
+class FromMemory:
+    """Stands before everything else and answers what is kept: no route, no thread, no session, no template."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self.app = app
+        self.state = state
+        self.cookie = state.cookie(SESSION_COOKIE).encode()
+        hosts = Hosts(state.settings)
+        self.knows = lru_cache(maxsize=256)(lambda host: hosts.know(host.decode("latin-1")))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] in SHOWN:
+            scope[ADDRESS] = address = address_of(scope)
+            found = self.state.answers.get(address)
+            if found is not None:
+                asked = Asked.of(scope)
+                if await self._may_answer(scope, asked, found):
+                    await deliver(self.state, address, found, asked, send)
+                    return
+        await self.app(scope, receive, send)
+
+    async def _may_answer(self, scope: Scope, asked: Asked, found: Kept) -> bool:
+        """Whatever is in doubt goes the whole way."""
+        if not self.knows(asked.headers.get(b"host", b"")):
+            return False
+        if not found.for_programs and is_known_by_cookie(scope, self.cookie):
+            return False
+        if not await self.state.revisions.look() or not found.stands(self.state.revisions, time.time()):
+            return False
+        client = scope.get("client")
+        return self.state.limiter.passes(limits.PAGES, address_counted(client[0] if client else ""), now())
+
+
+async def deliver(state: State, address: Address, found: Kept, asked: Asked, send: Send) -> None:
+    """Counts the poll, and sends: whole or “nothing new”."""
+    known = found.is_known(asked.headers.get(b"if-none-match"), asked.headers.get(b"if-modified-since"))
+    packed = asked.packed
+    if packed and not known and found.is_to_be_packed:
+        await get_running_loop().run_in_executor(state.threads, found.pack)
+        if state.answers.get(address) is found:
+            state.answers.put(address, found)
+    if found.branch_id is not None and found.finished is not None:
+        family = family_of(asked.headers.get(b"user-agent", b"")[:300].decode("latin-1"))
+        state.polls.count(Poll(found.branch_id, now().date(), family, found.finished.mark), unchanged=known)
+    start, body = found.messages(known=known, packed=packed, head=asked.head)
+    await send(start)
+    await send(body)
+
+
+def is_known_by_cookie(scope: Scope, cookie: bytes) -> bool:
+    """Whether somebody may be signed in: then the page is theirs."""
+    return any(name == b"cookie" and cookie in value for name, value in scope["headers"])
+
+
+# ---------------------------------------------------------------- behind the routes
+
+
+class Feed(Response):
+    """What a view answers with a finished list. `branch_id`: whose polls are counted."""
+
+    def __init__(
+        self, finished: Finished, media_type: str, headers: dict[str, str], branch_id: int | None
+    ) -> None:
+        super().__init__(finished.body, media_type=media_type, headers=headers)
+        self.finished, self.branch_id = finished, branch_id
+
+
+class _FromKept(Response):
+    """The whole way to the same bytes as `FromMemory` sends."""
+
+    def __init__(self, state: State, address: Address, found: Kept) -> None:
+        self.status_code, self.background = 200, None
+        self._state, self._address, self._found = state, address, found
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def copied(message: Message) -> None:  # middleware adds headers to what it is given
+            await send(dict(message))
+
+        await deliver(self._state, self._address, self._found, Asked.of(scope), copied)
+
+
+_making: WeakValueDictionary[tuple[int, Address], Lock] = WeakValueDictionary()
+
+
+async def through_memory(request: Request, whom: For, make: Callable[[], Awaitable[Response]]) -> Response:
+    """What `make` answers, made once for all who ask at the same time, and kept while it stands."""
+    state, scope = state_of(request), request.scope
+    address: Address = scope[ADDRESS]
+    may = may_be_kept(list(request.query_params), for_programs=whom is For.PROGRAMS)
+    if whom is For.VISITORS and (not may or is_known_by_cookie(scope, state.cookie(SESSION_COOKIE).encode())):
+        return await make()
+    scope[PACKED_LATER] = True
+    lock, came = _making.setdefault((id(get_running_loop()), address), Lock()), time.monotonic()
+    async with lock:
+        if state.outage.is_on and time.monotonic() - came > RIDE_OUT_S:
+            raise DatabaseAway  # whoever was first has waited for all who stood behind
+        looked = await state.revisions.look()
+        found = state.answers.get(address)
+        if found is None or not looked or not found.stands(state.revisions, time.time()):
+            site = state.revisions.site  # before: what moves meanwhile belongs to a later one
+            response = await make()
+            if response.status_code != 200:
+                return response
+            found = _kept(state, scope, response, site, whom)
+            if looked and may:
+                state.answers.put(address, found)
+    return _FromKept(state, address, found)
+
+
+def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) -> Kept:
+    minute_end = (int(time.time()) // MINUTE_S + 1) * MINUTE_S
+    finished = response.finished if isinstance(response, Feed) else None
+    varies = "Accept-Encoding"
+    if whom is For.VISITORS:
+        response.headers["Cache-Control"] = PAGE_AGE
+        varies += ", Cookie"
+    elif NEAR in scope["query_string"]:  # in which country a code is looked for first
+        varies += ", Accept-Language"
+    response.headers["Vary"] = varies
+    return Kept(
+        response,
+        headers_at(scope["path"], state.settings),
+        site=site,
+        good_until=finished.good_until.timestamp() if finished else minute_end,
+        for_programs=whom is For.PROGRAMS,
+        finished=finished,
+        branch_id=response.branch_id if isinstance(response, Feed) else None,
+    )
+
+
+def keep_for_ever(request: Request, response: Response) -> Response:
+    """A file that has an address for each of its contents."""
+    state, scope = state_of(request), request.scope
+    headers = headers_at(scope["path"], state.settings)
+    found = Kept(response, headers, site=None, good_until=FOR_EVER, for_programs=True)
+    if not scope["query_string"]:
+        state.answers.put(scope[ADDRESS], found)
+    return _FromKept(state, scope[ADDRESS], found)

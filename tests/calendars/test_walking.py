@@ -1,0 +1,124 @@
+"""The two ways to the first dates, by looking up and by walking, find the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pytest
+from sqlmodel import Session
+
+from events.branches.models import Branch
+from events.calendars import queries, store, walking
+from events.calendars.content import Publishing
+from events.calendars.counting import number_up_to
+from events.calendars.drafts import EventDraft
+from events.calendars.queries import Selection
+from events.db import Database
+from events.places.geo import Distance, Point
+
+from ..conftest import NOW, Cast, branch
+
+CHICAGO, AT_SEA = Point(41.9, -87.65), Point(30, -40)
+NEAR = Selection(near=CHICAGO, within=Distance.from_miles(25))
+SELECTIONS = [
+    NEAR,
+    replace(NEAR, topics=("film",)),
+    replace(NEAR, topics=("film",), first=date(2026, 12, 1), last=date(2026, 12, 8)),
+    replace(NEAR, first=date(2026, 11, 10), last=date(2026, 11, 30)),
+    replace(NEAR, text="meeting"),
+    replace(NEAR, online=False),
+    replace(NEAR, near=AT_SEA),
+    Selection(topics=("film", "repair")),
+    Selection(first=date(2026, 12, 1)),
+    Selection(last=date(2026, 12, 1)),
+]
+Way = Callable[[Session, Selection], object]
+WAYS: list[Way] = [
+    lambda session, selection: queries.upcoming(session, selection, NOW, size=5),
+    lambda session, selection: queries.upcoming(session, selection, NOW - timedelta(days=20), size=100),
+    lambda session, selection: number_up_to(session, selection, NOW, 7),
+    lambda session, selection: queries.coming_dates(session, selection, NOW, 6, True),
+    lambda session, selection: queries.coming_events(session, selection, NOW, 4, True),
+    lambda session, selection: queries.last_over(session, selection, NOW),
+]
+
+
+@pytest.fixture
+def filled(database: Database, cast: Cast, publishing: Publishing) -> Database:
+    """Near Chicago and in Madrid; past, on, and to come; series, and one of two topics each."""
+    with database.writing() as session:
+        alder, birch = (session.get_one(Branch, one.id) for one in (cast.alder, cast.birch))
+        for number in range(16):
+            at = alder if number % 3 else birch
+            store.add(session, draft(number, at), [at], publishing, NOW)
+    return database
+
+
+def draft(number: int, at: Branch) -> EventDraft:
+    start = datetime(2026, 11, 14, 18) + timedelta(days=2 * number, hours=number % 4)
+    return EventDraft(
+        title=f"Meeting {number}",
+        start=start,
+        end=start + timedelta(days=9 if number == 2 else 0, hours=2),
+        timezone=at.timezone,
+        rrule="FREQ=WEEKLY;COUNT=6" if number % 5 == 1 else "",
+        topics=("Film",) if number % 2 else ("Repair",),
+        state="cancelled" if number == 7 else "published",
+    )
+
+
+def answers(database: Database) -> list[object]:
+    with database.reading() as session:
+        return [way(session, selection) for selection in SELECTIONS for way in WAYS]
+
+
+def test_looking_up_and_walking_find_the_same(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for few in (0, 10**6):
+        monkeypatch.setattr(queries, "few", lambda _session, _shown, few=few: few)
+        found.append(answers(filled))
+    assert found[0] == found[1]
+    assert all(answer for answer in found[0][: len(WAYS)])
+
+
+def test_each_event_comes_once_with_the_first_of_its_dates_that_is_listed(filled: Database) -> None:
+    with filled.reading() as session:
+        dates = queries.coming_dates(session, NEAR, NOW, 1000, False)
+        events = queries.coming_events(session, NEAR, NOW, 1000, False)
+    firsts = {key.event_id: key for key in reversed(dates)}
+    assert len(dates) > len(events)
+    assert events == sorted(firsts.values(), key=dates.index)
+
+
+def test_the_more_is_stored_the_more_is_worth_looking_up(filled: Database) -> None:
+    with filled.reading() as session:
+        assert walking.few(session, 25) == 20  # of 16
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nothing_is_stored_and_nothing_is_found(database: Database) -> None:
+    with database.reading() as session:
+        assert queries.upcoming(session, NEAR, NOW) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [("Pacific/Kiritimati", datetime(2026, 12, 1)), ("Etc/GMT+12", datetime(2026, 12, 1, 23))],
+)
+def test_a_day_is_that_of_the_first_and_of_the_last_zone_of_the_earth(
+    database: Database, publishing: Publishing, zone: str, start: datetime
+) -> None:
+    with database.writing() as session:
+        host = branch("isle", "Isle", CHICAGO, timezone=zone)
+        session.add(host)
+        session.flush()
+        said = EventDraft(
+            title="Tea", start=start, end=start + timedelta(minutes=30), timezone=zone, state="published"
+        )
+        store.add(session, said, [host], publishing, NOW)
+    day = date(2026, 12, 1)
+    with database.reading() as session:
+        rows, _ = queries.upcoming(session, replace(NEAR, first=day, last=day), NOW)
+        before, _ = queries.upcoming(session, replace(NEAR, last=day - timedelta(days=1)), NOW)
+    assert [row.title for row in rows] == ["Tea"]
+    assert before == []
