@@ -22,7 +22,7 @@ from .errors import BranchlineError
 from .identity import read_identity
 from .limits import Limiter
 from .places.lookup import Gazetteer
-from .web.answers import Answers
+from .web.answers import Answers, Shared
 from .web.assets import Assets
 from .web.environment import Templates
 from .web.keeping import FromMemory
@@ -34,7 +34,9 @@ from .web.watching import Revisions
 
 FLUSH_EVERY_S = 60.0
 log = logging.getLogger("branchline")
-THREADS = 2  # they convoy on the interpreter lock: more are slower (design.md)
+# For pages, and for all the rest. They convoy on the interpreter lock: one is quicker than two, as long as what it asks
+# lies in a file. A server lets it wait, and another can go on.
+THREADS, THREADS_THAT_WAIT = 1, 2
 
 
 def publishing_of(settings: Settings) -> Publishing:
@@ -86,17 +88,20 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def _state(settings: Settings) -> State:
-    database = Database(settings.database_url, size=THREADS)
+    threads = THREADS if settings.database_url.startswith("sqlite:") else THREADS_THAT_WAIT
+    database = Database(settings.database_url, size=2 * threads)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(
         settings=settings,
         database=database,
-        threads=ThreadPoolExecutor(THREADS, thread_name_prefix="request"),
+        threads=ThreadPoolExecutor(threads, thread_name_prefix="request"),
+        pages=ThreadPoolExecutor(threads, thread_name_prefix="page"),
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         whereabouts=Whereabouts(),
         answers=Answers(),
+        shared=Shared(),
         revisions=Revisions(database),
         polls=PollCounter(),
         publishing=publishing_of(settings),

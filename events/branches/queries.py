@@ -173,13 +173,25 @@ def parent_or_top(session: Session, branch: Branch | None) -> Branch | None:
     """Whom to ask where there is no branch: the parent of the nearest, else one that has branches below it."""
     if branch is not None and branch.parent_id:
         return session.get(Branch, branch.parent_id)
+    if session.exec(_any_below()).first() is None:  # or each of a million would be asked whether it has branches
+        return None
+    return session.exec(_top()).first()
+
+
+@cache
+def _any_below() -> SelectOfScalar[int | None]:
+    return select(Branch.id).where(col(Branch.parent_id).is_not(None)).limit(1)
+
+
+@cache
+def _top() -> SelectOfScalar[Branch]:
     below = aliased(Branch)
     query = select(Branch).where(
         col(Branch.parent_id).is_(None),
         col(Branch.status) == Status.ACTIVE,
         sa.exists().where(col(below.parent_id) == col(Branch.id)),
     )
-    return session.exec(query.order_by(col(Branch.id)).limit(1)).first()
+    return query.order_by(col(Branch.id)).limit(1)
 
 
 def oldest(session: Session) -> Branch | None:

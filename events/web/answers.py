@@ -3,8 +3,9 @@
 import gzip
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import format_datetime
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Message, Scope
@@ -30,7 +31,11 @@ FOR_EVER = float("inf")
 OF_PAGES = {*FILTERS, "open", "date", "page"} - {"near", "within", "country", "q"}
 OF_PROGRAMS = {*FILTERS, "open", "event", "items", "page", "cancelled", "client", "theme", "brand", "accent"}
 
+STAMP = "branchline.stamp"  # in the scope: how far everything had moved when the request came
+
 Address = tuple[str, bytes, bytes]
+Said = TypeVar("Said")
+_MISSING: Any = object()
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -188,6 +193,26 @@ class Answers:
     def drop(self, address: Address) -> None:
         if (old := self._kept.pop(address, None)) is not None:
             self.held -= old[1]
+
+
+class Shared:
+    """What many pages say alike, kept for as long as a page is: while nothing has moved and the minute lasts."""
+
+    def __init__(self, most: int = 500) -> None:
+        self.most = most
+        self._now: tuple[object, dict[object, Any]] = None, {}
+
+    def of(self, stamp: object, key: object, make: Callable[[], Said]) -> Said:
+        """`stamp`: how far everything had moved before anything was read; None: nobody has looked."""
+        if stamp is None:
+            return make()
+        now = self._now
+        if now[0] != stamp or len(now[1]) >= self.most:
+            self._now = now = stamp, {}
+        found: Said = now[1].get(key, _MISSING)
+        if found is _MISSING:
+            found = now[1][key] = make()
+        return found
 
 
 def may_be_kept(names: Sequence[str], *, for_programs: bool) -> bool:

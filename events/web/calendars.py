@@ -19,7 +19,7 @@ from .reading import other_links
 from .responses import page_link
 from .rows import by_day, event_row, repeats, unit_of
 from .signing_up import can_be_followed
-from .state import language_of, state_of
+from .state import language_of, shared, state_of
 from .subscribing import alternates, alternates_of_events, canonical_query, subscribe_links
 from .templating import render
 from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
@@ -78,11 +78,13 @@ def _list_page(
         days=by_day(request, rows, selection.near),
         page=page,
         topic=topic,
-        topic_options=[(each.slug, each.name) for each in queries.topics_in_use(session)],
+        topic_options=shared(request, "topics", lambda: queries.topics_in_use(session)),
         access_options=access_options(spoken),
         language_options=[
             ("", spoken.gettext("Any")),
-            *language_options(spoken, queries.languages_in_use(session)),
+            *language_options(
+                spoken, shared(request, "languages", lambda: queries.languages_in_use(session))
+            ),
         ],
         unit=unit_of(request),
         chips=[

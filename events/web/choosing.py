@@ -208,7 +208,8 @@ def offers(
     topics: Sequence[Topic] = (),
 ) -> dict[str, object]:
     """For templates/subscriptions/_choice.html: topics in use and these, branches that are checked and others."""
-    named = {topic.slug: topic.name for topic in (*queries.topics_in_use(session), *topics)}
+    named = {topic.slug: topic.name for topic in queries.topics_in_use(session)}
+    named |= {topic.slug: topic.name for topic in topics}
     shown = {branch.slug: _with_town(branch) for branch in (*checked, *others)}
     return {
         "topic_options": sorted(named.items(), key=lambda option: option[1].casefold()),

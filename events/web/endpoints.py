@@ -8,6 +8,7 @@ back; a read never commits. `plain(view)` is for the few answers that need neith
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -122,11 +123,13 @@ class Read:
         state = state_of(request)
         await _count_page(request, state)
         await _count_token(request, state)
-        hop = in_thread if self.at_once else in_database
+        if self.at_once:
+            return await in_thread(state.threads, lambda: self.work(request, state))
         if self.kept is None:
-            return await hop(state, lambda: self.work(request, state))
+            return await in_database(state, state.threads, lambda: self.work(request, state))
+        threads = state.pages if self.kept is keeping.For.VISITORS else state.threads
         return await keeping.through_memory(
-            request, self.kept, lambda: hop(state, lambda: self.work(request, state))
+            request, self.kept, lambda: in_database(state, threads, lambda: self.work(request, state))
         )
 
     def work(self, request: Request, state: State) -> Response:
@@ -148,7 +151,7 @@ class Write:
         async with request.form(max_fields=MOST_FIELDS, max_files=1, max_part_size=LARGEST_BODY) as data:
             form = await _read_form(data)
         await self._count(request, state)
-        return await in_database(state, lambda: self.work(request, state, form))
+        return await in_database(state, state.threads, lambda: self.work(request, state, form))
 
     async def _count(self, request: Request, state: State) -> None:
         """Once, however often the rest is tried."""
@@ -184,7 +187,7 @@ class WriteJson:
         if len(raw) > LARGEST_JSON:
             raise TooLarge(say("That is more than we can take at once: 250 KB at most."))
         await _count_token(request, state)
-        return await in_database(state, lambda: self.work(request, state, raw))
+        return await in_database(state, state.threads, lambda: self.work(request, state, raw))
 
     def work(self, request: Request, state: State, raw: bytes) -> Response:
         body = json_object(request.headers.get("content-type", ""), raw)
@@ -240,21 +243,21 @@ def _who_asks(request: Request, session: Session) -> Person | None:
     return person
 
 
-async def in_thread(state: State, work: Callable[[], Answer]) -> Answer:
-    return await asyncio.get_running_loop().run_in_executor(state.threads, work)
+async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
+    return await asyncio.get_running_loop().run_in_executor(threads, work)
 
 
-async def in_database(state: State, work: Callable[[], Answer]) -> Answer:
+async def in_database(state: State, threads: Executor, work: Callable[[], Answer]) -> Answer:
     """In a thread, and again while the database is away, unless it may have been done. What waits holds no thread.
 
     Raises DatabaseAway or CommitLost.
     """
-    return await state.outage.ride_out(partial(in_thread, state), state.database.reach, work)
+    return await state.outage.ride_out(partial(in_thread, threads), state.database.reach, work)
 
 
 async def counting(state: State, work: Callable[[], None]) -> None:
     """For a limit it is no harm if one counts twice."""
-    hop = partial(in_thread, state)
+    hop = partial(in_thread, state.threads)
     await state.outage.ride_out(hop, state.database.reach, work, may_be_repeated=True)
 
 

@@ -16,7 +16,7 @@ from .. import limits
 from ..calendars.kept import Finished
 from ..calendars.polls import Poll, family_of
 from ..outages import RIDE_OUT_S, DatabaseAway
-from .answers import ADDRESS, FOR_EVER, NEAR, PACKED_LATER, Address, Kept, address_of, may_be_kept
+from .answers import ADDRESS, FOR_EVER, NEAR, PACKED_LATER, STAMP, Address, Kept, address_of, may_be_kept
 from .clock import now
 from .conditional import takes_gzip
 from .security import Hosts, headers_at
@@ -140,6 +140,8 @@ async def through_memory(request: Request, whom: For, make: Callable[[], Awaitab
     state, scope = state_of(request), request.scope
     address: Address = scope[ADDRESS]
     may = may_be_kept(list(request.query_params), for_programs=whom is For.PROGRAMS)
+    if await state.revisions.look():
+        scope[STAMP] = state.revisions.site, _minute()
     if whom is For.VISITORS and (not may or is_known_by_cookie(scope, state.cookie(SESSION_COOKIE).encode())):
         return await make()
     scope[PACKED_LATER] = True
@@ -161,7 +163,7 @@ async def through_memory(request: Request, whom: For, make: Callable[[], Awaitab
 
 
 def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) -> Kept:
-    minute_end = (int(time.time()) // MINUTE_S + 1) * MINUTE_S
+    minute_end = (_minute() + 1) * MINUTE_S
     finished = response.finished if isinstance(response, Feed) else None
     varies = "Accept-Encoding"
     if whom is For.VISITORS:
@@ -179,6 +181,10 @@ def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) 
         finished=finished,
         branch_id=response.branch_id if isinstance(response, Feed) else None,
     )
+
+
+def _minute() -> int:
+    return int(time.time()) // MINUTE_S
 
 
 def keep_for_ever(request: Request, response: Response) -> Response:

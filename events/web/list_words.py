@@ -20,7 +20,7 @@ from .environment import link
 from .finding import Finding
 from .forms import FILTERS, Form
 from .rows import distance_text, unit_of
-from .state import language_of, state_of
+from .state import language_of, shared, state_of
 
 MOST_COUNTED = 500
 WIDER = (5, 10, 25, 50, 100, 250)  # in the reader's unit, as feeds round distances
@@ -45,13 +45,21 @@ def length(
     before = (page - 1) * PAGE
     if page == 1 and not more:
         return _all(spoken, len(rows), selection) if rows else ""
-    number = number_up_to(session, selection, now(), MOST_COUNTED) if more else before + len(rows)
+    number = _counted(request, session, selection) if more else before + len(rows)
     values = {"first": before + 1, "last": before + len(rows), "num": min(number, MOST_COUNTED)}
     if number <= MOST_COUNTED:
         return spoken.gettext("Events %(first)d to %(last)d of %(num)d") % values
     if values["last"] >= MOST_COUNTED:
         return spoken.gettext("Events %(first)d to %(last)d, and more after them") % values
     return spoken.gettext("Events %(first)d to %(last)d of more than %(num)d") % values
+
+
+def _counted(request: Request, session: Session, selection: Selection) -> int:
+    def count() -> int:
+        return number_up_to(session, selection, now(), MOST_COUNTED)
+
+    is_personal = selection.near is not None or selection.text
+    return count() if is_personal else shared(request, ("number", selection), count)
 
 
 def _all(spoken: Language, number: int, selection: Selection) -> str:

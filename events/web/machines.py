@@ -1,7 +1,10 @@
-"""What machines ask of any site: its icons and manifest, whom to tell of a hole, what robots should leave alone."""
+"""What machines ask of any site: whether it is well, its icons and manifest, whom to tell of a hole, what robots should
+leave alone.
+"""
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -9,11 +12,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from ..branches import queries as branches
 from ..errors import NotFound, say
+from ..later import loaded_later
+from ..migrations import is_newest
 from ..palette import LIGHT_GROUNDS
 from . import icons
 from .endpoints import in_thread, now
 from .environment import link, prefixed
 from .state import language_of, state_of
+
+if TYPE_CHECKING:
+    from ..messages import outbox
+else:
+    outbox = loaded_later("events.messages.outbox")
 
 DAY_S, YEAR_S = 86_400, 31_536_000
 SHORT = 12  # characters: what fits below an icon on a home screen
@@ -23,6 +33,19 @@ NOT_FOR_ROBOTS = (
     *("/organize", "/account", "/sign-in", "/password"),
     *("/subscriptions/", "/contact-copies/", "/api/"),
 )
+
+
+async def healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def readyz(request: Request, session: Session) -> Response:
+    """503 until the database has the newest schema; the state of the worker is told, and never counts."""
+    if not is_newest(session.connection()):
+        return JSONResponse({"status": "the database is not at the newest schema"}, 503)
+    number, oldest = outbox.waiting(session)
+    lag = int((now() - oldest).total_seconds()) if oldest else 0
+    return JSONResponse({"status": "ready", "mails_waiting": number, "oldest_mail_s": lag})
 
 
 class Manifest(JSONResponse):
@@ -95,7 +118,7 @@ async def _drawn(
     request: Request, draw: Callable[[], bytes], media_type: str, age: str = f"public, max-age={DAY_S}"
 ) -> Response:
     """Drawing takes some hundredths of a second, once: not in the loop that serves everybody."""
-    content = await in_thread(state_of(request), draw)
+    content = await in_thread(state_of(request).threads, draw)
     return Response(content, media_type=media_type, headers={"Cache-Control": age})
 
 

@@ -4,7 +4,7 @@ import calendar
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -12,11 +12,11 @@ from starlette.responses import Response
 
 from ..calendars import queries
 from ..calendars.queries import Listed, Selection
+from ..calendars.spans import Span, said, spans
 from ..errors import Unreadable, say
 from ..language import Language
 from . import linked_data
 from .calendars import chips
-from .endpoints import now
 from .environment import link
 from .finding import Finding, select_kindly
 from .forms import FILTERS, Form, query
@@ -29,8 +29,6 @@ from .templating import render
 MOST_DATES = 2000  # what is beyond is said, and its days lead to their lists
 MOST_OF_A_DAY = 5
 KEPT = tuple(name for name in FILTERS if name not in ("from", "to"))
-# What is shorter belongs to the evening on which it began, which is how its times are written, too.
-OVERNIGHT = timedelta(hours=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +59,15 @@ def month(request: Request, session: Session) -> Response:
     selection, finding = select_kindly(request, session, form)
     selection = replace(selection, first=None, last=None)
     days = calendar.Calendar(spoken.locale.first_week_day).monthdatescalendar(first.year, first.month)
-    listed: list[Listed] = []
+    found: list[Span] = []
     more = False
     if finding.problem is None:
-        listed, more = dates_between(session, selection, days[0][0], days[-1][-1], MOST_DATES)
+        between = replace(selection, first=days[0][0], last=days[-1][-1])
+        found, more = spans(session, between, _before(days[0][0]), MOST_DATES)
     filters = form.only(KEPT)
     today = today_there(request, session, finding, selection)
     is_now = first == today.replace(day=1)
-    shown = _days(request, listed, [day for week in days for day in week], filters, more)
+    shown = _days(request, session, found, [day for week in days for day in week], filters, more)
     return render(
         request,
         "calendars/month.html",
@@ -80,7 +79,7 @@ def month(request: Request, session: Session) -> Response:
         weeks=[shown[at : at + 7] for at in range(0, len(shown), 7)],
         weekdays=[(spoken.short_weekday(day.weekday()), spoken.weekday(day.weekday())) for day in days[0]],
         most=MOST_DATES if more else None,
-        is_empty=finding.problem is None and not listed,
+        is_empty=finding.problem is None and not found,
         today=today,
         chips=chips_of_month(request, session, form, selection, finding),
         feeds=[] if finding.problem else alternates_of_events(request, selection),
@@ -118,16 +117,13 @@ def dates_between(
     session: Session, selection: Selection, first: date, last: date, most: int
 ) -> tuple[list[Listed], bool]:
     """What is on from the first to the last day, over or not, and whether there is more of it."""
-    # Two days earlier than any zone's midnight: what is over by now belongs to its day all the same.
-    since = datetime.combine(first, time(), now().tzinfo) - timedelta(days=2)
-    return queries.upcoming(session, replace(selection, first=first, last=last), since, size=most)
+    between = replace(selection, first=first, last=last)
+    return queries.upcoming(session, between, _before(first), size=most)
 
 
-def last_day_of(listed: Listed) -> date:
-    """On which it still goes on; `end` is exclusive."""
-    if not listed.all_day and listed.end - listed.start < OVERNIGHT:
-        return listed.start.date()
-    return max((listed.end - timedelta(microseconds=1)).date(), listed.start.date())
+def _before(day: date) -> datetime:
+    """Two days earlier than any zone's midnight: what is over by now belongs to its day all the same."""
+    return datetime.combine(day, time(), UTC) - timedelta(days=2)
 
 
 def chips_of_month(
@@ -146,49 +142,45 @@ def chips_of_month(
 
 def _days(
     request: Request,
-    listed: Sequence[Listed],
+    session: Session,
+    found: Sequence[Span],
     days: Sequence[date],
     filters: Mapping[str, object],
     more: bool,
 ) -> list[DayOfMonth]:
     """Each day with the first few of its events. With `more`, those from the last one on are not complete."""
-    on: dict[date, list[Listed]] = {day: [] for day in days}
-    for one in listed:
-        begun, over = max(one.start.date(), days[0]), min(last_day_of(one), days[-1])
+    on: dict[date, list[Span]] = {day: [] for day in days}
+    for one in found:
+        begun, over = max(one.start.date(), days[0]), min(one.last_day, days[-1])
         for number in range((over - begun).days + 1):
             on[begun + timedelta(days=number)].append(one)
     # One day less: where it is already the next day, the last one is not the last of its day.
-    counted_until = listed[-1].start.date() - timedelta(days=1) if more else days[-1] + timedelta(days=1)
+    counted_until = found[-1].start.date() - timedelta(days=1) if more else days[-1] + timedelta(days=1)
     spoken = language_of(request)
-    rows: dict[tuple[int, datetime], EventRow] = {}
-
-    def row(one: Listed) -> EventRow:
-        key = (one.event_id, one.original_start)
-        if key not in rows:
-            rows[key] = event_row(request, one)
-        return rows[key]
-
+    shown = {day: _in_order(there, day)[:MOST_OF_A_DAY] for day, there in on.items()}
+    listed = said(session, {one.key for there in shown.values() for one in there})
+    rows = {key: event_row(request, one) for key, one in listed.items()}
     return [
         DayOfMonth(
             day,
             link(spoken.code, "/events", {**filters, "from": day, "to": day}),
-            len(found) if day < counted_until else None,
-            [_line(spoken, row(one), one, day) for one in _in_order(found, day)[:MOST_OF_A_DAY]],
+            len(on[day]) if day < counted_until else None,
+            [_line(spoken, rows[one.key], one, day) for one in there if one.key in rows],
         )
-        for day, found in on.items()
+        for day, there in shown.items()
     ]
 
 
-def _in_order(found: Sequence[Listed], day: date) -> list[Listed]:
+def _in_order(found: Sequence[Span], day: date) -> list[Span]:
     """What lasts the whole day first, then by the hour."""
     return sorted(found, key=lambda one: one.start if _begins(one, day) else datetime.min)
 
 
-def _begins(one: Listed, day: date) -> bool:
+def _begins(one: Span, day: date) -> bool:
     return not one.all_day and one.start.date() == day
 
 
-def _line(spoken: Language, row: EventRow, one: Listed, day: date) -> Line:
+def _line(spoken: Language, row: EventRow, one: Span, day: date) -> Line:
     return Line(row, spoken.time(one.start.time()) if _begins(one, day) else "", one.start.date() < day)
 
 

@@ -1,7 +1,7 @@
 """What a running application holds, and how a request reaches it."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +20,7 @@ from ..limits import Limiter
 from ..outages import Outage
 from ..people.models import Role
 from ..places.lookup import Gazetteer
-from .answers import Answers
+from .answers import STAMP, Answers, Said, Shared
 from .assets import Assets
 from .environment import Templates
 from .watching import Revisions
@@ -53,11 +53,13 @@ class ShownPerson:
 class State:
     settings: Settings
     database: Database
-    threads: ThreadPoolExecutor
+    threads: ThreadPoolExecutor  # for whatever may take long, or waits for its turn to write
+    pages: ThreadPoolExecutor  # for pages for everybody, which are quick and wait for nothing
     limiter: Limiter
     gazetteer: Gazetteer
     whereabouts: Whereabouts
     answers: Answers
+    shared: Shared
     revisions: Revisions
     polls: PollCounter
     publishing: Publishing
@@ -68,6 +70,7 @@ class State:
 
     def close(self) -> None:
         """Once what is going on in the threads has ended."""
+        self.pages.shutdown()
         self.threads.shutdown()
         self.revisions.close()
         self.database.dispose()
@@ -94,6 +97,11 @@ def language_of(request: Request) -> Language:
 def scope_language(scope: Scope) -> str:
     code: str = scope.get("branchline.language", "en")
     return code
+
+
+def shared(request: Request, key: object, make: Callable[[], Said]) -> Said:
+    """What many pages say alike: made once while nothing has moved and the minute lasts."""
+    return state_of(request).shared.of(request.scope.get(STAMP), key, make)
 
 
 def client_address(request: Request) -> str:

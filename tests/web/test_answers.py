@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from events.config import Settings
 from events.db import Database
 from events.places.geo import Distance, Point
 from events.web import keeping
-from events.web.answers import Answers, Kept
+from events.web.answers import Answers, Kept, Shared
 from events.web.state import State
 from tests.calendars.test_feeds import weekly
 from tests.conftest import NOW, Cast, browser, running
@@ -336,6 +337,18 @@ def site(database: Database) -> int:
     with database.reading() as session:
         number: int = session.connection().execute(sa.text("SELECT number FROM site_revision")).scalar_one()
         return number
+
+
+def test_what_many_pages_say_alike_is_asked_once_until_something_moves() -> None:
+    shared, numbers = Shared(most=2), count(1)
+
+    def say(stamp: object, key: str) -> int:
+        return shared.of(stamp, key, lambda: next(numbers))
+
+    said = [say((1, 1), "topics"), say((1, 1), "topics"), say((1, 2), "topics"), say((2, 2), "topics")]
+    assert said == [1, 1, 2, 3]
+    assert say(None, "topics") == 4, "nobody has looked"
+    assert [say((2, 2), key) for key in ("a", "b", "topics")] == [5, 6, 7], "no more than so many are kept"
 
 
 # ---------------------------------------------------------------- what is held

@@ -1,0 +1,65 @@
+"""Dates of a month: where each lies, and what those say that are shown."""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from ..db import table_of
+from .listed import Listed, listing
+from .models import Event, Occurrence
+from .queries import OF_EVENTS, Selection
+
+Key = tuple[int, datetime]
+OVERNIGHT = timedelta(hours=14)
+
+
+class Span(NamedTuple):
+    """A date without what it says, of which a month may have thousands."""
+
+    event_id: int
+    original_start: datetime
+    start: datetime
+    end: datetime
+    all_day: bool
+
+    @property
+    def key(self) -> Key:
+        return self.event_id, self.original_start
+
+    @property
+    def last_day(self) -> date:
+        """On which it still goes on; `end` is exclusive.
+
+        What is shorter than OVERNIGHT belongs to the evening on which it began, which is how its times are written.
+        """
+        if not self.all_day and self.end - self.start < OVERNIGHT:
+            return self.start.date()
+        return max((self.end - timedelta(microseconds=1)).date(), self.start.date())
+
+
+def spans(session: Session, selection: Selection, since: datetime, most: int) -> tuple[list[Span], bool]:
+    """The dates of the selection that end after `since`, soonest first, and whether there are more."""
+    occurrence, event = table_of(Occurrence).c, table_of(Event).c
+    there = [*selection.dates(), *selection.conditions(session, most)]
+    query = (
+        sa.select(
+            occurrence.event_id, occurrence.original_start, occurrence.start, occurrence.end, event.all_day
+        )
+        .select_from(OF_EVENTS)
+        .where(occurrence.ends_at > since, *there)
+        .order_by(occurrence.starts_at, occurrence.event_id)
+        .limit(most + 1)
+    )
+    rows = [Span._make(row) for row in session.connection().execute(query).all()]
+    return rows[:most], len(rows) > most
+
+
+def said(session: Session, keys: Collection[Key]) -> Mapping[Key, Listed]:
+    """What those dates say."""
+    occurrence = table_of(Occurrence).c
+    query = listing().where(sa.tuple_(occurrence.event_id, occurrence.original_start).in_(keys))
+    found = [Listed._make(row) for row in session.connection().execute(query).all()]
+    return {(one.event_id, one.original_start): one for one in found}
