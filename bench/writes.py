@@ -5,26 +5,29 @@ steady  50 edits a second for a minute while some 2,000 polls a second are answe
 
 usage: ./dev bench writes [--only steady] [--database sqlite] [--edits 10000] [--seconds 60] [--workers 4]
 
-An edit is a form as a browser sends it, after its page was read; only the sending is timed. Polls are made by wrk,
-whose connections wait between one answer and the next question. PostgreSQL is a throw-away server that does
-not wait for the disk, as SQLite does at each commit. Ends with 1 when a figure misses its target.
+An edit is a form as a browser sends it, by a connection of its own, and the page that is shown then, which the next
+edit needs; only the form is timed, in the second part from the moment when it was due. All organizers are one thread.
+Polls are made by wrk, whose connections wait between one answer and the next question. PostgreSQL is a throw-away
+server that does not wait for the disk, as SQLite does at each commit. Ends with 1 when a figure misses its target.
 """
 
 import argparse
+import asyncio
 import os
+import re
 import statistics
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session, col, select
 
-from bench._browser import GONE, Browser, Fields, changed, fields_of, organizer
+from bench._browser import CUT_OFF, Browser, Fields, Line, changed, fields_of, organizer
 from bench._load import Run, Target, ask, engines, figure, load, site
 from bench._synthetic import PUBLISHING, fill
 from events import migrations
@@ -39,11 +42,12 @@ ORGANIZERS = 8
 EVENTS_EACH = 20
 RATE, POLLS = 50, 2000  # a second
 MOST_MS, LEAST_POLLS = 50, 1900
-CONNECTIONS = 32
+CONNECTIONS, ANSWERED_MS = 100, 1
 BRANCHES = 100
 PORT = free_port()
 HERE = replace(PUBLISHING, base_url=f"http://localhost:{PORT}")
 # Each connection rests between an answer and the next question.
+REVISION = re.compile(rb'name="revision" value="([^"]*)"')
 RESTING = "function delay()\n  return {pause}\nend\n"
 
 
@@ -74,7 +78,7 @@ def _measured(data: Path, url: str, options: argparse.Namespace) -> bool:
     fill(database, branches=BRANCHES, events=BRANCHES * EVENTS_EACH, publishing=HERE)
     with site(data, url, workers=options.workers, port=PORT, BRANCHLINE_NAME=HERE.organisation) as address:
         writers = _writers(database, address)
-        good = all([PARTS[part](database, address, writers, options) for part in options.only or PARTS])
+        good = all([asyncio.run(PARTS[part](address, writers, options)) for part in options.only or PARTS])
     good &= _none_lost(database, writers)
     database.dispose()
     return good
@@ -100,7 +104,7 @@ def _sync_ms(folder: Path) -> float:
 class Writer:
     """An organizer in a browser, the events that only they edit, and what came of it."""
 
-    browser: Browser
+    line: Line
     name: str
     events: Sequence[int]
     saved: Counter[int] = field(default_factory=Counter)
@@ -109,24 +113,35 @@ class Writer:
     errors: list[str] = field(default_factory=list)
     _forms: dict[int, Fields] = field(default_factory=dict)
 
-    def edit(self, number: int) -> None:
-        """The page that shows what was saved is the form for the next time."""
-        event = self.events[number % len(self.events)]
-        path, title = f"/organize/events/{event}", f"{self.name}, edit {number}"
-        fields = self._forms.pop(event, None) or fields_of(self.browser.get(path).body, path)
-        began = time.perf_counter()
+    def open(self, browser: Browser) -> None:
+        """Each event's page, before anything is measured."""
+        for event in self.events:
+            self._forms[event] = fields_of(browser.get(_path(event)).body, _path(event))
+
+    async def edit(self, number: int, due: float | None = None) -> None:
+        """The page that shows what was saved is the form for the next time. `due`: by the clock of `time.monotonic`."""
+        event, title = self.events[number % len(self.events)], f"{self.name}, edit {number}"
+        began = due or time.monotonic()
         try:
-            answer = self.browser.post(path, changed(fields, title=title))
-        except (*GONE, TimeoutError) as error:
+            answer = await self.line.post(_path(event), changed(self._forms[event], title=title))
+            self.took_ms.append((time.monotonic() - began) * 1000)
+            if answer.status != 303:
+                self.errors.append(f"{_path(event)}: {answer.status} {answer.body[-300:]!r}")
+                return
+            self.saved[event] += 1
+            self.titles[event] = title
+            page = await self.line.get(_path(event))
+        except CUT_OFF as error:
             self.errors.append(repr(error))
             return
-        self.took_ms.append((time.perf_counter() - began) * 1000)
-        if answer.status != 303:
-            self.errors.append(f"{path}: {answer.status} {answer.body[-300:]!r}")
-            return
-        self.saved[event] += 1
-        self.titles[event] = title
-        self._forms[event] = fields_of(self.browser.get(path).body, path)
+        finally:
+            self.line.close()  # the next one comes to whichever process is free
+        revision = REVISION.search(page.body)
+        self._forms[event] = changed(self._forms[event], revision=revision[1].decode() if revision else "")
+
+
+def _path(event: int) -> str:
+    return f"/organize/events/{event}"
 
 
 def _writers(database: Database, address: str) -> list[Writer]:
@@ -139,7 +154,8 @@ def _writers(database: Database, address: str) -> list[Writer]:
             )
             events = [event or 0 for event in ids.all()]
         browser = organizer(database, address, f"writer{number}@example.org", branch)
-        writers.append(Writer(browser, f"Writer {number}", events))
+        writers.append(Writer(Line(browser), f"Writer {number}", events))
+        writers[-1].open(browser)
     return writers
 
 
@@ -166,45 +182,41 @@ def _versions(session: Session, event_id: int) -> tuple[int, str]:
 # ---------------------------------------------------------------- the parts
 
 
-def _all(database: Database, address: str, writers: Sequence[Writer], options: argparse.Namespace) -> bool:
+async def _all(address: str, writers: Sequence[Writer], options: argparse.Namespace) -> bool:
     began = time.perf_counter()
     each = options.edits // len(writers)
 
-    def work(writer: Writer) -> None:
+    async def work(writer: Writer) -> None:
         for number in range(each):
-            writer.edit(number)
+            await writer.edit(number)
 
-    with ThreadPoolExecutor(len(writers)) as threads:
-        list(threads.map(work, writers))
+    await asyncio.gather(*map(work, writers))
     rate = each * len(writers) / (time.perf_counter() - began)
     return _told(f"edits as fast as they go, {rate:.0f} a second", writers, None)
 
 
-def _steady(database: Database, address: str, writers: Sequence[Writer], options: argparse.Namespace) -> bool:
-    for writer in writers:  # each form is opened before the clock runs
-        writer.edit(0)
-        writer.took_ms.clear()
+async def _steady(address: str, writers: Sequence[Writer], options: argparse.Namespace) -> bool:
     each, every = int(options.seconds * RATE / len(writers)), len(writers) / RATE
-    with ThreadPoolExecutor(len(writers) + 1) as threads:
-        polled = threads.submit(load, _polling(address), options.seconds)
-        began = time.monotonic() + 0.5
-        works = [
-            threads.submit(_paced, writer, began + place * every / len(writers), every, each)
-            for place, writer in enumerate(writers)
-        ]
-        late = max(work.result() for work in works)
+    polling = _polling(address)
+    polled = asyncio.create_task(asyncio.to_thread(load, polling, options.seconds))
+    began = time.monotonic() + 0.5
+    works = (
+        _paced(writer, began + place * every / len(writers), every, each)
+        for place, writer in enumerate(writers)
+    )
+    late = max(await asyncio.gather(*works))
     good = _told(f"edits, {RATE} a second, {late:.1f} s late at the end", writers, MOST_MS)
-    return _polls_told(polled) and good
+    return _polls_told(await polled) and good
 
 
-def _paced(writer: Writer, began: float, every: float, number: int) -> float:
+async def _paced(writer: Writer, began: float, every: float, number: int) -> float:
     """One edit at each beat of the clock; returns by how many seconds the last one was late."""
     late = 0.0
     for each in range(number):
-        beat = began + each * every
-        time.sleep(max(0.0, beat - time.monotonic()))
-        late = time.monotonic() - beat
-        writer.edit(each + 1)
+        due = began + each * every
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        late = time.monotonic() - due
+        await writer.edit(each, due)
     return late
 
 
@@ -215,13 +227,12 @@ def _polling(address: str) -> Target:
         url,
         headers={"If-None-Match": ask(Target(url)).headers["etag"]},
         status=304,
-        script=RESTING.format(pause=CONNECTIONS * 1000 // POLLS),
+        script=RESTING.format(pause=CONNECTIONS * 1000 // POLLS - ANSWERED_MS),
         connections=CONNECTIONS,
     )
 
 
-def _polls_told(polled: Future[Run]) -> bool:
-    run = polled.result()
+def _polls_told(run: Run) -> bool:
     good = run.errors == 0 and run.rate >= LEAST_POLLS
     said = f"{run.rate:,.0f}/s"
     print(f"polls meanwhile: p50 {run.p50_ms:.1f} ms, p99 {run.p99_ms:.1f} ms, {run.errors} errors")
@@ -242,7 +253,7 @@ def _told(what: str, writers: Sequence[Writer], most_ms: float | None) -> bool:
     return good
 
 
-PARTS: dict[str, Callable[[Database, str, Sequence[Writer], argparse.Namespace], bool]] = {
+PARTS: dict[str, Callable[[str, Sequence[Writer], argparse.Namespace], Coroutine[Any, Any, bool]]] = {
     "all": _all,
     "steady": _steady,
 }

@@ -5,8 +5,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date
+from importlib import import_module
 from pathlib import Path
-from pkgutil import resolve_name
 
 from .config import Settings
 from .errors import BranchlineError, RefusedRows
@@ -37,8 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(name: str) -> Callable[[Settings, argparse.Namespace], int]:
     """Loads what one command needs: whoever serves imports nothing else, and a mistyped one is told at once."""
+    module, _, function = name.partition(":")
     with without_collecting():
-        command: Callable[[Settings, argparse.Namespace], int] = resolve_name(f"events.{name}")
+        command: Callable[[Settings, argparse.Namespace], int] = getattr(
+            import_module(f"events.{module}"), function
+        )
     return command
 
 

@@ -9,14 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parseaddr
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, urlsplit
-
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from .errors import ConfigurationError, say
 from .language import LOCALE_DIR, SOURCE
+from .later import loaded_later
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from sqlalchemy import exc
+else:
+    sa = loaded_later("sqlalchemy")
+    exc = loaded_later("sqlalchemy.exc")
 
 DEMO_DATABASE = "demo.db"
 
@@ -115,9 +120,11 @@ def database_url(url: str) -> str:
                 url=url.split("://")[0],
             )
         )
+    if url.startswith("sqlite:"):  # all that follows is a path
+        return url
     try:
-        make_url(url)
-    except (ArgumentError, ValueError) as error:
+        sa.make_url(url)
+    except (exc.ArgumentError, ValueError) as error:
         raise ConfigurationError(
             say("The database URL must look like postgresql://user:password@host:port/name.")
         ) from error

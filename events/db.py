@@ -10,16 +10,22 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from email.errors import MessageError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlmodel import Field, Session, SQLModel
 
-from . import outages
+from . import outages, turns
 from .errors import BranchlineError
+from .later import loaded_later
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+else:
+    postgresql = loaded_later("sqlalchemy.dialects.postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -106,7 +112,7 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     return table
 
 
-def insert_into(session: Session, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+def insert_into(session: Session, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
     """An INSERT that may say ON CONFLICT, which each engine has in a module of its own."""
     return (
         postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
@@ -244,5 +250,16 @@ def _turn_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get("write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if not connection.get_execution_options().get("write", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    held = connection.connection.driver_connection
+    if not isinstance(held, sqlite3.Connection):
+        raise TypeError("SQLite is spoken to in another way")
+    held.execute("PRAGMA busy_timeout=0")
+    try:
+        turns.begin(held, str(connection.engine.url.database), BUSY_TIMEOUT_MS / 1000)
+        if not held.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # says what is in the way
+    finally:
+        held.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from gettext import c2py
 from pathlib import Path
 from typing import Concatenate, Literal, ParamSpec, TypeVar, cast
@@ -64,7 +64,12 @@ class Language:
 
     code: str
     locale: Locale
-    catalog: Catalog | None  # None: the source language
+    read: Callable[[], Catalog] | None  # None: the source language
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """Read when something is first said: every page names the other languages, and that needs none of it."""
+        return self.read() if self.read else None
 
     @property
     def name(self) -> str:
@@ -230,8 +235,14 @@ def language(code: str) -> Language:
     locale = Locale.parse(code, sep="-" if "-" in code else "_")
     if code == SOURCE:
         return Language(code, locale, None)
-    with (LOCALE_DIR / f"{code}.po").open("rb") as file:
-        return Language(code, locale, read_po(file, locale=locale))
+    path = LOCALE_DIR / f"{code}.po"
+    path.stat()
+    return Language(code, locale, cache(partial(_read, path, locale)))
+
+
+def _read(path: Path, locale: Locale) -> Catalog:
+    with path.open("rb") as file:
+        return read_po(file, locale=locale)
 
 
 def closest(tag: str, codes: Iterable[str]) -> Language:

@@ -8,7 +8,7 @@ is used, not at start. Of several threads that ask at once one loads, and the ot
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -28,8 +28,44 @@ class _Later:
         setattr(import_module(self._name), attribute, value)
 
 
+class _Functions:
+    """Stands for a module of functions that are named long before anybody calls them.
+
+    As in a module, whoever names a function twice has the same one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Callable[..., Any]:
+        vars(self)[attribute] = function = _Function(self._name, attribute)
+        return function
+
+
+class _Function:
+    __slots__ = ("_attribute", "_name")
+
+    def __init__(self, name: str, attribute: str) -> None:
+        self._name, self._attribute = name, attribute
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self.found()(*given, **named)
+
+    def found(self) -> Callable[..., Any]:
+        function: Callable[..., Any] = getattr(import_module(self._name), self._attribute)
+        return function
+
+
 def loaded_later(name: str) -> Any:
     return _Later(name)
+
+
+def functions_later(package: str, names: str) -> dict[str, Any]:
+    """Modules of a package, each loaded when one of its functions is called for the first time.
+
+    The bargain: that there is such a function is said by mypy and by a test, not by the start.
+    """
+    return {name: _Functions(f"{package}.{name}") for name in names.split()}
 
 
 @contextlib.contextmanager

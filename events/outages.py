@@ -29,6 +29,7 @@ IF_THE_HOST_GOES_DARK = {
 # PostgreSQL, appendix A: shut down by an admin, by a crash, not up yet, idle for too long; too many clients.
 _AWAY = {"57P01", "57P02", "57P03", "57P05", "53300"}
 _CONNECTION_EXCEPTION = "08"
+_DEADLOCK = "40P01"
 
 log = logging.getLogger("branchline")
 Result = TypeVar("Result")
@@ -67,6 +68,11 @@ def is_away(error: DBAPIError) -> bool:
     if state is None:
         return isinstance(error, OperationalError)
     return state in _AWAY or str(state).startswith(_CONNECTION_EXCEPTION)
+
+
+def is_deadlock(error: DBAPIError) -> bool:
+    """Two waited for each other, and this one was rolled back as a whole, so that the other could go on."""
+    return getattr(error.orig, "sqlstate", "") == _DEADLOCK
 
 
 def patience(url: str) -> dict[str, Any]:
@@ -161,9 +167,12 @@ class Outage:
                 except _Later:
                     pass
                 except DBAPIError as error:
-                    if not is_away(error) or (isinstance(error, CommitLost) and not may_be_repeated):
+                    if isinstance(error, CommitLost) and not may_be_repeated:
                         raise
-                    self._begins(error)
+                    if is_away(error):
+                        self._begins(error)
+                    elif not is_deadlock(error):
+                        raise
             until = (
                 until or self._clock() + RIDE_OUT_S
             )  # from when it was found away: until then it was only slow

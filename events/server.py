@@ -4,6 +4,7 @@ The site itself is loaded when it is served: with several processes the first on
 """
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -13,29 +14,34 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
-from sqlalchemy.exc import DatabaseError
-from starlette.applications import Starlette
 from uvicorn.supervisors import Multiprocess
 
 from . import migrations
 from .config import Settings
-from .db import Database
 from .errors import ConfigurationError, Unavailable, say
 from .later import loaded_later, without_collecting
 
 if TYPE_CHECKING:
+    from sqlalchemy import exc
+    from starlette.applications import Starlette
+
     from . import app as site
+    from . import db
     from . import worker as working
 else:
+    exc = loaded_later("sqlalchemy.exc")
+    db = loaded_later("events.db")
     site = loaded_later("events.app")
     working = loaded_later("events.worker")
 
 FINISH_WITHIN_S = 10
+HEAD_START_S = 1.0  # of those who wait for the first page, before the worker
 BACKLOG = 2048
 log = logging.getLogger("branchline")
 
@@ -60,18 +66,19 @@ def work(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _migrate_embedded(settings: Settings) -> None:
-    with opened(settings) as database:
-        if database.is_sqlite:
+    url = settings.database_url
+    if url.startswith(migrations.SQLITE) and not migrations.file_is_newest(url):
+        with opened(settings) as database:
             migrations.upgrade(database)
 
 
 @contextlib.contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
+def opened(settings: Settings) -> "Iterator[db.Database]":
     """The database, for a command. Raises Unavailable when it cannot be used."""
-    database = Database(settings.database_url, size=1)
+    database = db.Database(settings.database_url, size=1)
     try:
         yield database
-    except DatabaseError as error:
+    except exc.DatabaseError as error:
         why = " ".join(str(error.orig).split())
         raise Unavailable(say("The database cannot be used: %(why)s", why=why)) from error
     finally:
@@ -86,23 +93,47 @@ def run(settings: Settings, host: str, workers: int) -> int:
     sockets = listen(host, settings.port)
     with without_collecting():
         app = site.create_app(settings)
-    with contextlib.ExitStack() as until_the_end:
-        server = _Server(_config(app, settings, host), lambda: until_the_end.enter_context(_worker(settings)))
+    with contextlib.ExitStack() as until_the_end, ThreadPoolExecutor(1, "worker") as beside:
+        server = _Server(
+            _config(app, settings, host),
+            lambda: beside.submit(_begin, until_the_end, settings),
+        )
         server.run(sockets=sockets)
+        server.check_begun()
     return 0
 
 
-class _Server(uvicorn.Server):
-    """The worker begins when the site is up: at the start each would wait for the other."""
+def _begin(until_the_end: contextlib.ExitStack, settings: Settings) -> None:
+    with without_collecting():
+        until_the_end.enter_context(_worker(settings))
 
-    def __init__(self, config: uvicorn.Config, then: Callable[[], object]) -> None:
+
+class _Server(uvicorn.Server):
+    """The worker is loaded when the site is up, and not at once: each would wait for the other."""
+
+    def __init__(self, config: uvicorn.Config, then: Callable[[], Future[None]]) -> None:
         super().__init__(config)
         self._then = then
+        self._begun: Future[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._then()
+            asyncio.get_running_loop().call_later(HEAD_START_S, self._begin)
+
+    def _begin(self) -> None:
+        self._begun = self._then()
+        self._begun.add_done_callback(self._end_without)
+
+    def _end_without(self, begun: Future[None]) -> None:
+        """A site whose worker cannot be had sends no mail: better that somebody notices."""
+        if begun.exception() is not None:
+            self.should_exit = True
+
+    def check_begun(self) -> None:
+        """Raises what kept the worker from beginning."""
+        if self._begun is not None:
+            self._begun.result()
 
 
 @contextlib.contextmanager
@@ -179,7 +210,7 @@ def set_up_logging() -> None:
     )
 
 
-def app_from_environment() -> Starlette:
+def app_from_environment() -> "Starlette":
     """For the processes of `--workers N`, which start afresh."""
     set_up_logging()
     with without_collecting():
@@ -195,7 +226,7 @@ def _run_several(settings: Settings, host: str, workers: int) -> int:
     return 0
 
 
-def _config(app: Starlette | str, settings: Settings, host: str, workers: int = 1) -> uvicorn.Config:
+def _config(app: "Starlette | str", settings: Settings, host: str, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from events import migrations
 from events.db import Database
 from events.errors import ConfigurationError
-from events.migrations import metadata
+from events.migrations.tables import metadata
 from tests.conftest import Engines, branch
 
 ROOT = Path(__file__).parents[1]

@@ -30,7 +30,8 @@ from events.limits import CONTACT, Limiter
 from events.messages import contact, outbox
 from events.messages.contact import ContactDraft
 from events.messages.models import MutedSender, OutgoingMail, RefusedAddress
-from events.migrations import metadata, move, upgrade
+from events.migrations import move, upgrade
+from events.migrations.tables import metadata
 from events.news.models import Headline, HeadlineSource, Notice
 from events.people import permissions, sign_in
 from events.people.history import Version

@@ -355,6 +355,14 @@ class Said(Exception):
         self.sqlstate = sqlstate
 
 
+def test_of_two_that_waited_for_each_other_the_one_that_was_rolled_back_is_done_again() -> None:
+    clock = Clock()
+    outage = Outage(clock.sleep, clock)
+    deadlock = OperationalError("UPDATE event", None, Said("40P01"))
+    assert asked(outage, Server(1, deadlock)) == "an answer"
+    assert not outage.is_on and clock.slept == [outages.FIRST_PAUSE_S], "nobody else waits"
+
+
 def test_a_server_that_starts_or_is_full_is_away() -> None:
     """PostgreSQL, appendix A; the last two are a statement that was cancelled, and a deadlock."""
     for state, away in {"57P03": True, "53300": True, "08006": True, "57014": False, "40P01": False}.items():

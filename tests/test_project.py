@@ -28,6 +28,7 @@ FLOORS = {
         (
             *("config", "db", "drafts", "errors", "fetching", "identity", "language", "later", "letters"),
             *("limits", "mail", "markdown", "outages", "palette", "pictures", "sandbox", "signed"),
+            "turns",
         ),
         CELLAR,
     ),

@@ -37,7 +37,7 @@ class Branch(Row, Located, table=True):
 
     __table_args__ = (
         Index("ix_branch_name_id", "name", "id"),
-        Index("ix_branch_virtual", "country", sqlite_where=VIRTUAL, postgresql_where=VIRTUAL),
+        Index("ix_branch_virtual", "country", sqlite_where=VIRTUAL),
     )
 
     id: int | None = Field(default=None, primary_key=True)

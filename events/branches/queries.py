@@ -173,14 +173,15 @@ def parent_or_top(session: Session, branch: Branch | None) -> Branch | None:
     """Whom to ask where there is no branch: the parent of the nearest, else one that has branches below it."""
     if branch is not None and branch.parent_id:
         return session.get(Branch, branch.parent_id)
-    if session.exec(_any_below()).first() is None:  # or each of a million would be asked whether it has branches
+    # First whether there is a tree at all, or each of a million would be asked whether it has branches.
+    if not session.connection().execute(_any_below()).scalar():
         return None
     return session.exec(_top()).first()
 
 
 @cache
-def _any_below() -> SelectOfScalar[int | None]:
-    return select(Branch.id).where(col(Branch.parent_id).is_not(None)).limit(1)
+def _any_below() -> sa.Select[bool]:
+    return sa.select(sa.exists().where(col(Branch.parent_id).is_not(None)))
 
 
 @cache

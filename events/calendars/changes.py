@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,9 +67,17 @@ def subject(event: Event) -> str:
 
 def hold(session: Session, event: Event) -> None:
     """Nobody else changes the event until the transaction ends: two editors who both find it unchanged would
-    overwrite each other. (On SQLite there is one writer anyway.)
+    overwrite each other. (On SQLite there is one writer anyway, who has read nothing before its turn.)
     """
-    session.refresh(event, with_for_update=True)
+    if session.get_bind().dialect.name == "postgresql":
+        session.refresh(event, with_for_update=True)
+
+
+@dataclass(slots=True)
+class Recording:
+    """`after`: what the event says at the end of the block, where that is known already."""
+
+    after: Told | None = None
 
 
 @contextmanager
@@ -82,21 +90,24 @@ def recorded(
     batch: str = "",
     *,
     confirms: bool = True,
-) -> Iterator[None]:
+    told: Told | None = None,
+) -> Iterator[Recording]:
     """What is done to the event in the block becomes a version, unless the event says the same afterwards.
 
-    A person who changes an event knows that it takes place, unless it `confirms` nothing.
+    A person who changes an event knows that it takes place, unless it `confirms` nothing. `told`: what the event
+    says, where that was read since it is held.
     """
-    hold(session, event)
-    before = snapshot(session, event)
+    if told is None:
+        hold(session, event)
+    before, recording = snapshot(session, event, told), Recording()
     if not history.last_number(session, subject(event)):
         history.write(session, subject(event), FOUND, before, None, event.modified_at)
-    yield
-    after = snapshot(session, event)
+    yield recording
+    after = snapshot(session, event, recording.after)
     if after != before:
-        history.write(session, subject(event), action, after, person, now, batch)
         if person is not None and confirms:
             event.confirmed_at, event.asked_since = now, None
+        history.write(session, subject(event), action, after, person, now, batch)
 
 
 def post(
@@ -150,9 +161,9 @@ def added(
     history.write(session, subject(event), action, snapshot(session, event), person, now)
 
 
-def snapshot(session: Session, event: Event) -> Snapshot:
-    """All that people say of an event, as JSON."""
-    told = tell(session, event)
+def snapshot(session: Session, event: Event, told: Told | None = None) -> Snapshot:
+    """All that people say of an event, as JSON. `told`: where it is known."""
+    told = told or tell(session, event)
     return {
         "event": store.said_of(told),
         "hosts": [host.id for host in told.hosts],

@@ -7,15 +7,12 @@ leaves the feed of a branch or topic, leaves a text behind that says so for 30 d
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.orm import load_only
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
@@ -26,19 +23,10 @@ from . import content, vevents
 from .content import Publishing, Told
 from .horizon import HORIZON, write_occurrences
 from .ics import Entry, vevent
-from .models import (
-    Attendance,
-    Departure,
-    Event,
-    EventBranch,
-    EventTopic,
-    Override,
-    Picture,
-    PictureState,
-    Rendered,
-    Topic,
-)
+from .models import Attendance, Departure, Event, EventBranch, Override, Rendered
 from .moves import Move, move_revision
+from .telling import tell as tell
+from .telling import tell_all as tell_all
 from .timezones import rules_version, to_utc
 
 TOLD_FOR = timedelta(days=30)  # how long feeds say that something was cancelled, withdrawn or moved elsewhere
@@ -46,17 +34,23 @@ RENDERER = 3  # +1 when what is derived of an unchanged event changes: everythin
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GEO = re.compile(r"^GEO:([-0-9.]+);([-0-9.]+)\r?$", re.MULTILINE)
-One = TypeVar("One")
+_RENDERED = select(Rendered).where(col(Rendered.event_id) == sa.bindparam("event"))
 
 
-def save(session: Session, event: Event, publishing: Publishing, now: datetime) -> None:
-    """Derives everything anew, and moves on what has changed for those who see it."""
-    session.flush()
-    told = tell(session, event)
+def save(
+    session: Session, event: Event, publishing: Publishing, now: datetime, *, told: Told | None = None
+) -> Told:
+    """Derives everything anew, and moves on what has changed for those who see it. Returns what the event says.
+
+    `told`: the same, if nothing but the event's own row has changed since it was read.
+    """
+    if told is None:
+        session.flush()
+        told = tell(session, event)
     listed_before = event.listed_in
-    before = {
-        row.locale: row for row in session.exec(select(Rendered).where(col(Rendered.event_id) == event.id))
-    }
+    with session.no_autoflush:  # the event is written once, with all that is derived
+        found = session.exec(_RENDERED, params={"event": event.id}).all()
+    before = {row.locale: row for row in found}
     stood = {_place_said(row.ics) for row in before.values()}
     same_rules = all(row.made_for.split()[1:2] == [rules_version()] for row in before.values())
     if event.is_public:
@@ -70,9 +64,10 @@ def save(session: Session, event: Event, publishing: Publishing, now: datetime) 
             row.made_for = made_for(publishing)
     changed = write_occurrences(session, told, now, same_rules=same_rules) or changed
     event.derived_at = now
-    if changed:
-        move_revision(session, now, _move(event, listed_before, stood))
     session.flush()
+    if changed:  # last of all: with PostgreSQL others wait for its row until the transaction ends
+        move_revision(session, now, _move(event, listed_before, stood))
+    return told
 
 
 def _move(event: Event, listed_before: str, stood: Set[Point | None]) -> Move:
@@ -85,60 +80,6 @@ def _move(event: Event, listed_before: str, stood: Set[Point | None]) -> Move:
 def _place_said(ics: str) -> Point | None:
     found = _GEO.search(ics.partition("END:VEVENT")[0])
     return Point(float(found[1]), float(found[2])) if found else None
-
-
-def tell(session: Session, event: Event) -> Told:
-    """The event with its overrides, hosts (owner first), topics and picture."""
-    return tell_all(session, [event])[0]
-
-
-def tell_all(session: Session, events: Sequence[Event]) -> list[Told]:
-    """The same for all events of a list, in its order: a few queries, however many there are."""
-    ids = [event.id for event in events]
-    hosts = session.exec(
-        select(EventBranch.event_id, Branch)
-        .join(Branch, col(EventBranch.branch_id) == col(Branch.id))
-        .where(col(EventBranch.event_id).in_(ids))
-    ).all()
-    topics = session.exec(
-        select(EventTopic.event_id, Topic)
-        .join(Topic, col(EventTopic.topic_id) == col(Topic.id))
-        .where(col(EventTopic.event_id).in_(ids))
-        .order_by(col(Topic.name), col(Topic.id))
-    ).all()
-    changed = session.exec(select(Override).where(col(Override.event_id).in_(ids))).all()
-    hosts_of, topics_of = _by_event(hosts), _by_event(topics)
-    overrides_of = _by_event((override.event_id, override) for override in changed)
-    pictures = _pictures(session, {event.picture_id for event in events if event.picture_id})
-    return [
-        Told(
-            event,
-            overrides_of[event.id],
-            _owner_first(event, hosts_of[event.id]),
-            topics_of[event.id],
-            pictures.get(event.picture_id),
-        )
-        for event in events
-    ]
-
-
-def _pictures(session: Session, ids: set[str]) -> Mapping[str | None, Picture]:
-    """Those that are ready, without their bytes."""
-    shown: tuple[Any, ...] = (Picture.id, Picture.width, Picture.height)
-    query = select(Picture).options(load_only(*shown)).where(col(Picture.id).in_(ids))
-    found = session.exec(query.where(col(Picture.state) == PictureState.READY)) if ids else ()
-    return {picture.id: picture for picture in found}
-
-
-def _owner_first(event: Event, hosts: Iterable[Branch]) -> list[Branch]:
-    return sorted(hosts, key=lambda host: (host.id != event.branch_id, host.name, host.id))
-
-
-def _by_event(rows: Iterable[tuple[int, One]]) -> Mapping[int | None, list[One]]:
-    found: defaultdict[int | None, list[One]] = defaultdict(list)
-    for number, one in rows:
-        found[number].append(one)
-    return found
 
 
 # ---------------------------------------------------------------- texts

@@ -4,9 +4,11 @@ The wall clock is the truth. What is in UTC follows from it and from tzdata: whe
 the dates again, and `differences` tells beforehand which would move.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session
@@ -38,18 +40,58 @@ def write_occurrences(session: Session, told: Told, now: datetime, *, same_rules
     horizon = now + HORIZON
     _set_bounds(told, rule, horizon)
     wanted = _occurrences(told, rule, now, horizon) if event.is_public else []
-    table = table_of(Occurrence)
-    query = sa.select(table).where(table.c.event_id == event.id).order_by(table.c.original_start)
     connection = session.connection()
-    known = [dict(row) for row in connection.execute(query).mappings()]
+    known = [dict(row) for row in connection.execute(_KNOWN, {"event": event.id}).mappings()]
     if known == wanted:
         return False
     before, after = list(map(Known.of, known)), list(map(Known.of, wanted))
     dates_changed.note(session, event.id or 0, lost(before, after, now, same_rules=same_rules), now)
-    connection.execute(sa.delete(table).where(table.c.event_id == event.id))
-    if wanted:
-        connection.execute(table.insert(), wanted)
+    _write(connection, known, wanted)
     return [replace(one, place="") for one in before] != [replace(one, place="") for one in after]
+
+
+_TABLE = table_of(Occurrence)
+_KNOWN = (
+    sa.select(_TABLE)
+    .where(_TABLE.c.event_id == sa.bindparam("event"))
+    .order_by(_TABLE.c.event_id, _TABLE.c.original_start)
+)
+_NO_KEYS = [column.name for column in _TABLE.c if not column.primary_key]
+_OF_DATE = (
+    _TABLE.c.event_id == sa.bindparam("of_event"),
+    _TABLE.c.original_start == sa.bindparam("of_start"),
+)
+
+
+def _write(
+    connection: sa.Connection, known: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]
+) -> None:
+    """Only what differs, and of that only the columns that do: another title must touch no index."""
+    before = {row["original_start"]: row for row in known}
+    after = {row["original_start"]: row for row in wanted}
+    gone = [_key(before[at]) for at in before.keys() - after.keys()]
+    added = [row for at, row in after.items() if at not in before]
+    moved = [(row, before[at]) for at, row in after.items() if at in before and row != before[at]]
+    changed = tuple(name for name in _NO_KEYS if any(new[name] != old[name] for new, old in moved))
+    if gone:
+        connection.execute(_DELETE, gone)
+    if moved:
+        rows = [_key(new) | {name: new[name] for name in changed} for new, _ in moved]
+        connection.execute(_update(changed), rows)
+    if added:
+        connection.execute(_INSERT, added)
+
+
+def _key(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"of_event": row["event_id"], "of_start": row["original_start"]}
+
+
+_INSERT, _DELETE = _TABLE.insert(), _TABLE.delete().where(*_OF_DATE)
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> sa.Update:
+    return _TABLE.update().where(*_OF_DATE).values({name: sa.bindparam(name) for name in columns})
 
 
 def _set_bounds(told: Told, rule: Rule | None, horizon: datetime) -> None:

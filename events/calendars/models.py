@@ -106,9 +106,9 @@ class Event(Row, Located, table=True):
     __table_args__ = (
         UniqueConstraint("source", "source_uid"),
         # Of the few that were: a planner must not take it for those that were not.
-        Index("ix_event_withdrawn_at", "withdrawn_at", sqlite_where=WITHDRAWN, postgresql_where=WITHDRAWN),
+        Index("ix_event_withdrawn_at", "withdrawn_at", sqlite_where=WITHDRAWN),
         Index("ix_event_language_state", "language", "state"),
-        Index("ix_event_cancelled_at", "cancelled_at", sqlite_where=CANCELLED, postgresql_where=CANCELLED),
+        Index("ix_event_cancelled_at", "cancelled_at", sqlite_where=CANCELLED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -121,9 +121,7 @@ class Event(Row, Located, table=True):
     cancelled_reason: str = ""
     cancelled_at: datetime | None = None
     deleted_at: datetime | None = None
-    withdrawn_at: datetime | None = Field(
-        default=None, index=True
-    )  # not public any more; feeds say so 30 days
+    withdrawn_at: datetime | None = None  # not public any more; feeds say so 30 days
 
     title: str
     description: str = ""  # Markdown

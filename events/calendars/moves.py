@@ -3,14 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlmodel import Field, Session
 
-from ..db import Row, insert_into, table_of
+from ..db import Row, table_of
+from ..later import loaded_later
 from ..places.geo import Distance, Point, great_circle
 from .models import CalendarRevision
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+else:
+    postgresql = loaded_later("sqlalchemy.dialects.postgresql")
 
 MOST = 1000  # steps that are looked at one by one; whoever is further behind makes everything anew
 ROUNDING = 1.01  # great_circle is wrong by 0.6 % at most
@@ -83,25 +91,42 @@ class Reach:
 
 def move_revision(session: Session, now: datetime, move: Move = ANYTHING) -> None:
     """In one statement: of two transactions that read the number first, one would be lost."""
+    values = {"when": now.replace(microsecond=0)}
+    step = _step(session.get_bind().dialect.name)
+    number = session.connection().execute(step, values).scalar_one()
+    session.connection().execute(_KEEP, {"number": number, **move.columns()})
+
+
+@cache
+def _step(engine: str) -> sa.Executable:
+    """Written once: each edit of an event passes here while all others wait for it."""
+    insert = postgresql.insert if engine == "postgresql" else sqlite.insert
     revision = table_of(CalendarRevision)
-    when = now.replace(microsecond=0)
-    added = insert_into(session, revision).values(id=1, number=1, moved_at=when)
-    later = sa.case((revision.c.moved_at < when, when), else_=revision.c.moved_at)
-    moved = added.on_conflict_do_update(
+    added = insert(revision).values(id=1, number=1, moved_at=sa.bindparam("when"))
+    newer = revision.c.moved_at < added.excluded.moved_at
+    later = sa.case((newer, added.excluded.moved_at), else_=revision.c.moved_at)
+    return added.on_conflict_do_update(
         index_elements=["id"], set_={"number": revision.c.number + 1, "moved_at": later}
     ).returning(revision.c.number)
-    number = session.connection().execute(moved).scalar_one()
-    session.connection().execute(table_of(CalendarMove).insert().values(number=number, **move.columns()))
+
+
+_KEEP = table_of(CalendarMove).insert()
 
 
 def moves_since(connection: sa.Connection, number: int, newest: int) -> Sequence[Move] | None:
     """The steps after `number`, oldest first. None: too many, or not all are kept any more."""
     if newest - number > MOST or newest < number:
         return None
-    move = table_of(CalendarMove).c
-    query = sa.select(move.event_id, move.scopes, move.points).where(move.number > number)
-    rows = connection.execute(query.where(move.number <= newest).order_by(move.number)).all()
+    rows = connection.execute(_SINCE, {"after": number, "newest": newest}).all()
     return [Move.read(*row) for row in rows] if len(rows) == newest - number else None
+
+
+_MOVE = table_of(CalendarMove).c
+_SINCE = (
+    sa.select(_MOVE.event_id, _MOVE.scopes, _MOVE.points)
+    .where(_MOVE.number > sa.bindparam("after"), _MOVE.number <= sa.bindparam("newest"))
+    .order_by(_MOVE.number)
+)
 
 
 def forget_past(session: Session) -> None:

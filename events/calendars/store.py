@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
@@ -22,8 +20,9 @@ from .derived import save, tell
 from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
 from .memory import topic_slug
-from .models import Attendance, Event, EventBranch, EventTopic, Override, Topic
+from .models import Attendance, Event, Override, Topic
 from .recurrence import Rule, counterpart, is_start, starts
+from .relating import id_of, relate
 from .timezones import to_utc, to_wall
 
 # What the draft and the row call alike.
@@ -52,7 +51,7 @@ def add(
     event.source, event.source_uid, event.related_uid = source, source_uid, related_uid
     session.add(event)
     session.flush()
-    _relate(session, event, draft, hosts, now)
+    relate(session, Told(event, (), (), ()), draft.topics, hosts, now)
     for change in draft.overrides:
         _override(session, event, change, now)
     save(session, event, publishing, now)
@@ -63,7 +62,7 @@ def _new(draft: EventDraft, owner: Branch, now: datetime) -> Event:
     now = now.replace(microsecond=0)
     event = Event(
         uid=uuid.uuid4().hex,
-        branch_id=_id(owner),
+        branch_id=id_of(owner),
         title=draft.title,
         start=draft.start,
         end=draft.end,
@@ -91,22 +90,30 @@ def revise(
     hosts: Sequence[Branch],
     publishing: Publishing,
     now: datetime,
-) -> None:
-    """Makes the event say what the draft says; dates changed or left out one by one stay so while they exist."""
+    *,
+    told: Told | None = None,
+) -> Told:
+    """Makes the event say what the draft says; dates changed or left out one by one stay so while they exist.
+
+    `told`: what it says before, where that is known. Returns what it says then.
+    """
+    told = told or tell(session, event)
     before = _Series(event.start, event.all_day)
     old_exdates = [datetime.fromisoformat(text) for text in event.exdates]
-    _say(session, event, draft, hosts, now)
-    _keep_dates(session, event, before, old_exdates)
+    related = _say(session, told, draft, hosts, now)
+    _keep_dates(session, told, before, old_exdates)
     for change in draft.overrides:
         _override(session, event, change, now)
-    save(session, event, publishing, now)
+    same = not (related or told.overrides or draft.overrides)
+    return save(session, event, publishing, now, told=told if same else None)
 
 
-def _say(session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch], now: datetime) -> None:
-    event.branch_id = _id(hosts[0])
-    _note_move(event, draft)
-    _fill(event, draft, hosts[0], now)
-    _relate(session, event, draft, hosts, now)
+def _say(session: Session, told: Told, draft: EventDraft, hosts: Sequence[Branch], now: datetime) -> bool:
+    """Whether it belongs to other branches or topics than before."""
+    told.event.branch_id = id_of(hosts[0])
+    _note_move(told.event, draft)
+    _fill(told.event, draft, hosts[0], now)
+    return relate(session, told, draft.topics, hosts, now)
 
 
 def replace_with(
@@ -118,9 +125,10 @@ def replace_with(
     now: datetime,
 ) -> None:
     """Makes the event say what the draft says and nothing else: its changed and left out dates are the draft's."""
-    _say(session, event, draft, hosts, now)
+    told = tell(session, event)
+    _say(session, told, draft, hosts, now)
     kept = {change.original_start for change in draft.overrides}
-    for override in _overrides(session, event):
+    for override in told.overrides:
         if override.original_start not in kept:
             session.delete(override)
     for change in draft.overrides:
@@ -286,22 +294,6 @@ def _point(draft: EventDraft, owner: Branch) -> Point | None:
     return owner.public_point
 
 
-def _relate(
-    session: Session, event: Event, draft: EventDraft, hosts: Sequence[Branch], now: datetime
-) -> None:
-    kept = list(dict.fromkeys(_id(host) for host in hosts))
-    held = col(EventBranch.event_id) == event.id
-    session.exec(sa.delete(EventBranch).where(held, col(EventBranch.branch_id).not_in(kept)))
-    before = set(session.exec(select(EventBranch.branch_id).where(held)))
-    for branch_id in kept:
-        if branch_id not in before:
-            asked_at = now if branch_id != event.branch_id else None
-            session.add(EventBranch(event_id=_id(event), branch_id=branch_id, added_at=asked_at))
-    session.exec(sa.delete(EventTopic).where(col(EventTopic.event_id) == event.id))
-    for topic_id in dict.fromkeys(_topic(session, name) for name in draft.topics):
-        session.add(EventTopic(event_id=_id(event), topic_id=topic_id))
-
-
 # ---------------------------------------------------------------- single dates of a series
 
 
@@ -312,19 +304,22 @@ class _Series(NamedTuple):
     all_day: bool
 
 
-def _keep_dates(session: Session, event: Event, before: "_Series", old_exdates: Sequence[datetime]) -> None:
+def _keep_dates(session: Session, told: Told, before: "_Series", old_exdates: Sequence[datetime]) -> None:
     """After a change of the series: the dates that take the place of those changed or left out before.
 
     Another original start is another RECURRENCE-ID, so to subscribers another entry.
     """
+    event = told.event
     rule = rule_of(event)
     skipped = {counterpart(rule, event.start, before.start, at) for at in old_exdates} - {None}
     event.exdates = sorted({*event.exdates, *(at.isoformat() for at in skipped if at)})
     taken, moved = set(map(datetime.fromisoformat, event.exdates)), []
     found = [
         (override, counterpart(rule, event.start, before.start, override.original_start))
-        for override in _overrides(session, event)
+        for override in told.overrides
     ]
+    if not found:
+        return
     for override, at in sorted(found, key=_those_that_stay_first):
         if before.all_day != event.all_day:
             override.start = override.end = None
@@ -360,7 +355,7 @@ def _override(session: Session, event: Event, change: OverrideDraft, now: dateti
         col(Override.event_id) == event.id, col(Override.original_start) == change.original_start
     )
     found = session.exec(query).one_or_none()
-    row = found or Override(event_id=_id(event), original_start=change.original_start)
+    row = found or Override(event_id=id_of(event), original_start=change.original_start)
     row.cancelled, row.reason = change.cancelled, change.reason
     row.cancelled_at = (row.cancelled_at or now) if change.cancelled else None
     row.start = change.start if change.start != change.original_start else None
@@ -378,23 +373,3 @@ def _override(session: Session, event: Event, change: OverrideDraft, now: dateti
 def _overrides(session: Session, event: Event) -> Sequence[Override]:
     session.flush()
     return session.exec(select(Override).where(col(Override.event_id) == event.id)).all()
-
-
-def _topic(session: Session, name: str) -> int:
-    slug = topic_slug(name)
-    known = select(Topic).where(col(Topic.slug) == slug)
-    topic = session.exec(known).one_or_none()
-    if topic is None:
-        try:
-            with session.begin_nested():
-                topic = Topic(slug=slug, name=name)
-                session.add(topic)
-        except IntegrityError:  # somebody else has just added it
-            topic = session.exec(known).one()
-    return _id(topic)
-
-
-def _id(row: Branch | Event | Topic) -> int:
-    if row.id is None:
-        raise ValueError("the row has not been saved yet")
-    return row.id

@@ -1,6 +1,8 @@
 """Places where a branch has met before, so that nobody types an address twice."""
 
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col
@@ -23,6 +25,16 @@ class Venue:
 
 def known_to(session: Session, branches: sa.Select[tuple[int]]) -> list[Venue]:
     """Named places of events of these branches, those used last first, each name once."""
+    found: dict[str, Venue] = {}
+    for name, address, latitude, longitude in session.connection().execute(_used_at(branches)):
+        point = Point(latitude, longitude) if latitude is not None and longitude is not None else None
+        found.setdefault(name.casefold(), Venue(name, address, point))
+    return list(found.values())[:MOST]
+
+
+@lru_cache(maxsize=200)
+def _used_at(branches: sa.Select[tuple[int]]) -> sa.Select[tuple[Any, ...]]:
+    """Written once for each person, whose branches are the same object each time."""
     named = (col(Event.venue_name), col(Event.venue_address))
     at = (col(Event.latitude), col(Event.longitude))
     own = sa.or_(
@@ -31,15 +43,10 @@ def known_to(session: Session, branches: sa.Select[tuple[int]]) -> list[Venue]:
         col(Branch.latitude).is_(None),
     )
     known = col(Event.state) != State.SUBMITTED  # what strangers suggest is not known yet
-    query = (
+    return (
         sa.select(*named, *(sa.case((own, column)) for column in at))
         .join(Branch, col(Branch.id) == col(Event.branch_id))
         .where(col(Event.branch_id).in_(branches), col(Event.deleted_at).is_(None), named[0] != "", known)
         .order_by(col(Event.modified_at).desc(), col(Event.id).desc())
         .limit(20 * MOST)
     )
-    found: dict[str, Venue] = {}
-    for name, address, latitude, longitude in session.connection().execute(query):
-        point = Point(latitude, longitude) if latitude is not None and longitude is not None else None
-        found.setdefault(name.casefold(), Venue(name, address, point))
-    return list(found.values())[:MOST]

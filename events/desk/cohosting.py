@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import Select
 
 from ..branches.models import Branch
 from ..calendars import changes, derived
@@ -18,14 +20,6 @@ from .proposals import check_decides, deciding
 ASKED_FOR = timedelta(days=30)  # who says nothing for so long holds it
 MOST = 50
 
-_HOST, _OWNER = aliased(Branch), aliased(Branch)
-_NAMED = (
-    select(EventBranch, Event, _HOST, _OWNER)
-    .join(Event, col(Event.id) == col(EventBranch.event_id))
-    .join(_HOST, col(_HOST.id) == col(EventBranch.branch_id))
-    .join(_OWNER, col(_OWNER.id) == col(Event.branch_id))
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -37,11 +31,23 @@ class Named:
     owner: Branch
 
 
+@cache
+def _named() -> "Select[EventBranch, Event, Branch, Branch]":
+    """Made at its first use: an alias has SQLAlchemy put all models in order, while a start waits."""
+    host, owner = aliased(Branch), aliased(Branch)
+    return (
+        select(EventBranch, Event, host, owner)
+        .join(Event, col(Event.id) == col(EventBranch.event_id))
+        .join(host, col(host.id) == col(EventBranch.branch_id))
+        .join(owner, col(owner.id) == col(Event.branch_id))
+    )
+
+
 def waiting(session: Session, person: Person, now: datetime, most: int = MOST) -> list[Named]:
     """Those at the person's branches, by somebody else's event; the oldest first."""
     if person.is_admin:  # every owner is theirs; to find that out takes a look at every co-host there is
         return []
-    query = _NAMED.where(*waits(now), _by_others(person))
+    query = _named().where(*waits(now), _by_others(person))
     query = query.order_by(col(EventBranch.added_at), col(EventBranch.event_id), col(EventBranch.branch_id))
     return [Named(*row) for row in session.exec(query.limit(most)).all()]
 
@@ -76,7 +82,7 @@ def named(session: Session, person: Person, branch: Branch, event_id: int) -> Na
     """That the branch was named for that event; None: it was declined before. NotFound where it is others'."""
     check_decides(session, person, branch)
     this = (col(EventBranch.event_id) == event_id, col(EventBranch.branch_id) == branch.id)
-    found = session.exec(_NAMED.where(*this, col(Event.branch_id) != branch.id)).one_or_none()
+    found = session.exec(_named().where(*this, col(Event.branch_id) != branch.id)).one_or_none()
     if found is not None:
         return Named(*found)
     if session.get(HostingRefusal, (event_id, branch.id)) is None:

@@ -32,8 +32,7 @@ from . import proposals
 
 STALE_AFTER = timedelta(days=30)  # since somebody confirmed or changed it, or since it was posted
 ASK_EVERY = timedelta(days=30)  # a series, and a person; links of the mail are good until the next one
-FADES_AFTER = timedelta(days=30)  # of the first mail without an answer
-STOPS_AFTER = timedelta(days=90)  # likewise
+STOPS_AFTER = timedelta(days=90)  # of the first mail without an answer
 MOST_MAILS, MOST_SERIES = 50, 200  # of one transaction
 MOST_LISTED = 30  # series with a link of their own in a mail
 MOST_AT_ONCE = 500  # series that one link confirms
@@ -58,11 +57,6 @@ class Plan:
 
     askings: Sequence[Asking]
     unasked: Sequence[int]
-
-
-def faded(asked_since: datetime | None, now: datetime) -> datetime | None:
-    """Since when visitors are warned that nobody has confirmed it; None: they are not."""
-    return asked_since if asked_since is not None and asked_since <= now - FADES_AFTER else None
 
 
 # ---------------------------------------------------------------- who is to be asked about what

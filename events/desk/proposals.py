@@ -70,8 +70,7 @@ def check_decides(session: Session, person: Person, branch: Branch) -> None:
 
 def may_change(session: Session, person: Person, event: Event) -> bool:
     """Of an event of the person's branches: who needs approval changes only their own, and only before it is public."""
-    owner = session.get_one(Branch, event.branch_id)
-    if not needs_approval(session, person, owner):
+    if permissions.is_trusted_at(session, person, event.branch_id):
         return True
     waiting = event.state in (State.DRAFT, State.SUBMITTED) and event.deleted_at is None
     return waiting and author_id(session, event) == person.id

@@ -71,7 +71,7 @@ class OutgoingMail(Row, table=True):
     __tablename__ = "outgoing_mail"
     __table_args__ = (
         # Of the few that wait among the many that were sent.
-        Index("ix_outgoing_mail_waits", "bulk", "run_at", "id", sqlite_where=WAITS, postgresql_where=WAITS),
+        Index("ix_outgoing_mail_waits", "bulk", "run_at", "id", sqlite_where=WAITS),
         UNSEEN,
     )
 

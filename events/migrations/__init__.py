@@ -1,44 +1,41 @@
-"""The schema: every table, and the steps that bring a database to the newest one (Alembic)."""
+"""The schema: whether a database has the newest one, and the steps that bring it there (Alembic).
 
+What the tables are is in `tables`, which is loaded by who needs all of them: a start only asks for the number.
+"""
+
+import contextlib
+import sqlite3
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-import sqlalchemy as sa
-
-from .. import limits
-from ..branches import models as branches
-from ..calendars import models as calendars
-from ..calendars import moves
-from ..db import Database, Row
-from ..desk import models as desk
 from ..errors import ConfigurationError, say
 from ..later import loaded_later
-from ..messages import models as messages
-from ..news import models as news
-from ..people import history
-from ..people import models as people
-from ..subscriptions import models as subscriptions
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
     from alembic import command, config, util
+
+    from ..db import Database
 else:
+    sa = loaded_later("sqlalchemy")
     command = loaded_later("alembic.command")
     config = loaded_later("alembic.config")
     util = loaded_later("alembic.util")
 
-TABLE_MODULES = (limits, branches, calendars, moves, messages, people, history, desk, news, subscriptions)
-metadata: sa.MetaData = Row.metadata
 STEPS = Path(__file__).parent / "versions"
+SQLITE = "sqlite:///"
 
 # Where Alembic keeps the number of the last step, in a table of its own.
-ALEMBICS = sa.table("alembic_version", sa.column("version_num"))
+ALEMBICS = "alembic_version"
+_READ_NUMBER = f"SELECT version_num FROM {ALEMBICS}"  # noqa: S608 (a name of our own)
 
 # A key for pg_advisory_xact_lock: of several processes that start together, one migrates and the others wait.
 MIGRATION_LOCK = 0x6272616E
 
 
-def upgrade(database: Database) -> None:
+def upgrade(database: "Database") -> None:
     """Brings the database to the newest schema in one transaction: all of it, or nothing.
 
     Raises ConfigurationError when the database is newer than this program.
@@ -60,11 +57,26 @@ def upgrade(database: Database) -> None:
             ) from error
 
 
-def is_newest(connection: sa.Connection) -> bool:
+def is_newest(connection: "sa.Connection") -> bool:
     """Whether the schema is the one this code was written for."""
-    if not sa.inspect(connection).has_table(ALEMBICS.name):
+    if not sa.inspect(connection).has_table(ALEMBICS):
         return False
-    return connection.execute(sa.select(ALEMBICS.c.version_num)).scalars().all() == [newest()]
+    return connection.exec_driver_sql(_READ_NUMBER).scalars().all() == [newest()]
+
+
+def file_is_newest(url: str) -> bool:
+    """The same of SQLite's file, at nearly every start: SQLAlchemy need not be loaded for that.
+
+    False as well when it cannot be told like this: whoever then opens the file says what is wrong with it.
+    """
+    path = url.removeprefix(SQLITE)
+    if path == url or "?" in path:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as connection:
+            return connection.execute(_READ_NUMBER).fetchall() == [(newest(),)]
+    except sqlite3.Error:
+        return False
 
 
 @cache

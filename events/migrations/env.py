@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from events.migrations import metadata
+from events.migrations.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from ..db import Database
 from ..errors import BranchlineError, Conflict, say
-from . import metadata, upgrade
+from . import upgrade
+from .tables import metadata
 
 CHUNK = 1000  # rows
 LARGE_CHUNK = 20  # of tables whose rows hold whole files

@@ -57,10 +57,10 @@ def write(
 
 def last_number(session: Session, subject: str) -> int:
     """0: nothing is known of it."""
-    return (
-        session.exec(select(sa.func.max(col(Version.number))).where(col(Version.subject) == subject)).one()
-        or 0
-    )
+    return session.exec(_LAST, params={"subject": subject}).one() or 0
+
+
+_LAST = select(sa.func.max(col(Version.number))).where(col(Version.subject) == sa.bindparam("subject"))
 
 
 def versions(session: Session, subject: str, most: int = 200) -> Sequence[Version]:

@@ -1,9 +1,12 @@
 """Who may do what where. A role at a branch holds for everything below it in the tree."""
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
 from ..branches.models import Branch
 from ..branches.queries import below as branches_below
@@ -35,42 +38,59 @@ def branch_ids(
     person: Person, least: Role = Role.ORGANIZER, *, trusted: bool = False
 ) -> sa.Select[tuple[int]]:
     """A subquery of the branches where the person has at least this role (one that is trusted), through the tree."""
-    if person.is_admin:
-        return sa.select(table_of(Branch).c.id)
+    return _ALL if person.is_admin else _known_reach(person.id, least, trusted)
+
+
+def _reach(person_id: Any, least: Role, trusted: bool) -> sa.Select[tuple[int]]:
     table = table_of(Membership).c
     enough = [role for role, rank in RANK.items() if rank >= RANK[least]]
-    own = sa.select(table.branch_id.label("id")).where(table.person_id == person.id, table.role.in_(enough))
+    own = sa.select(table.branch_id.label("id")).where(table.person_id == person_id, table.role.in_(enough))
     return branches_below(own.where(table.trusted) if trusted else own)
+
+
+# To write a statement down takes several times as long as to run it, so those of each request are written once.
+_known_reach = lru_cache(maxsize=1000)(_reach)
+_ALL = sa.select(table_of(Branch).c.id)
+_PERSON: sa.BindParameter[Any] = sa.bindparam("person")
 
 
 def branches(session: Session, person: Person, most: int | None = None) -> Sequence[Branch]:
     """Where the person may post, by name; the first `most` of them."""
-    query = select(Branch).where(col(Branch.id).in_(branch_ids(person)))
-    return session.exec(query.order_by(col(Branch.name), col(Branch.id)).limit(most)).all()
+    return session.exec(_by_name(branch_ids(person), most)).all()
+
+
+@lru_cache(maxsize=1000)
+def _by_name(branches: sa.Select[tuple[int]], most: int | None) -> SelectOfScalar[Branch]:
+    query = select(Branch).where(col(Branch.id).in_(branches))
+    return query.order_by(col(Branch.name), col(Branch.id)).limit(most)
 
 
 def highest_role(session: Session, person: Person) -> Role | None:
     """The most that the person may do anywhere; None: nothing."""
     if person.is_admin:
         return Role.ADMIN
-    roles = session.exec(select(Membership.role).where(col(Membership.person_id) == person.id)).all()
+    roles = session.exec(_ROLES, params={"person": person.id}).all()
     return max(map(Role, roles), key=lambda role: RANK[role], default=None)
+
+
+_ROLES = select(Membership.role).where(col(Membership.person_id) == _PERSON)
 
 
 def is_trusted(session: Session, person: Person, branch: Branch) -> bool:
     """Whether what the person posts at the branch is published at once: one role that is trusted is enough."""
+    return is_trusted_at(session, person, branch.id)
+
+
+def is_trusted_at(session: Session, person: Person, branch_id: int | None) -> bool:
     if person.is_admin:
         return True
-    above, table = _above(branch), table_of(Membership)
-    query = sa.select(table.c.person_id).where(
-        table.c.person_id == person.id, table.c.trusted, table.c.branch_id.in_(sa.select(above.c.id))
-    )
-    return session.connection().execute(query.limit(1)).first() is not None
+    values = {"person": person.id, "branch": branch_id}
+    return session.connection().execute(_TRUSTED, values).first() is not None
 
 
 def people_of(session: Session, branch: Branch, least: Role = Role.ORGANIZER) -> Sequence[Person]:
     """Who may act for the branch by a role there or above it; admins only where there is nobody else."""
-    above = _above(branch)
+    above = _above(branch.id)
     enough = [role for role, rank in RANK.items() if rank >= RANK[least]]
     query = (
         select(Person)
@@ -83,13 +103,22 @@ def people_of(session: Session, branch: Branch, least: Role = Role.ORGANIZER) ->
     return found or session.exec(select(Person).where(col(Person.is_admin)).order_by(col(Person.id))).all()
 
 
-def _above(branch: Branch) -> sa.CTE:
+def _above(branch_id: Any) -> sa.CTE:
     """The branch and everything above it in the tree."""
     table = table_of(Branch)
     start = (
-        sa.select(table.c.id, table.c.parent_id).where(table.c.id == branch.id).cte("above", recursive=True)
+        sa.select(table.c.id, table.c.parent_id).where(table.c.id == branch_id).cte("above", recursive=True)
     )
     return start.union(sa.select(table.c.id, table.c.parent_id).join(start, table.c.id == start.c.parent_id))
+
+
+def _trusted() -> sa.Select[tuple[Any]]:
+    above, table = _above(sa.bindparam("branch")), table_of(Membership).c
+    query = sa.select(table.person_id).where(table.person_id == _PERSON, table.trusted)
+    return query.where(table.branch_id.in_(sa.select(above.c.id))).limit(1)
+
+
+_TRUSTED = _trusted()
 
 
 def may_act_for(session: Session, person: Person, branch: Branch, least: Role = Role.ORGANIZER) -> bool:
@@ -101,8 +130,28 @@ def may_act_for(session: Session, person: Person, branch: Branch, least: Role = 
 
 def branch_of(session: Session, person: Person, slug: str, least: Role = Role.ORGANIZER) -> Branch:
     """The branch, if the person may act for it. A stranger's branch is not admitted to exist: NotFound."""
-    query = select(Branch).where(col(Branch.slug) == slug, col(Branch.id).in_(branch_ids(person, least)))
-    branch = session.exec(query).one_or_none()
+    return _found(session, _AT_SLUG, person, least, slug=slug)
+
+
+def branch_with(session: Session, person: Person, branch_id: int, least: Role = Role.ORGANIZER) -> Branch:
+    """The same by its number."""
+    return _found(session, _WITH_ID, person, least, id=branch_id)
+
+
+_AT_SLUG = select(Branch).where(col(Branch.slug) == sa.bindparam("slug"))
+_WITH_ID = select(Branch).where(col(Branch.id) == sa.bindparam("id"))
+
+
+def _found(
+    session: Session, query: SelectOfScalar[Branch], person: Person, least: Role, **named: object
+) -> Branch:
+    wanted = query if person.is_admin else _of_theirs(query, least)
+    branch = session.exec(wanted, params={**named, "person": person.id}).one_or_none()
     if branch is None:
         raise NotFound
     return branch
+
+
+@cache
+def _of_theirs(query: SelectOfScalar[Branch], least: Role) -> SelectOfScalar[Branch]:
+    return query.where(col(Branch.id).in_(_reach(_PERSON, least, False)))

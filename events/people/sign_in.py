@@ -235,12 +235,14 @@ def begin(session: Session, person: Person, device: str, now: datetime) -> str:
 
 def who(session: Session, token: str, now: datetime) -> Person | None:
     """Whose session it is, if it has not ended."""
-    query = (
-        select(Person)
-        .join(SignedIn, col(SignedIn.person_id) == col(Person.id))
-        .where(col(SignedIn.token_hash) == token_hash(token), col(SignedIn.expires_at) > now)
-    )
-    return session.exec(query).one_or_none()
+    return session.exec(_WHO, params={"token": token_hash(token), "now": now}).one_or_none()
+
+
+_WHO = (
+    select(Person)
+    .join(SignedIn, col(SignedIn.person_id) == col(Person.id))
+    .where(col(SignedIn.token_hash) == sa.bindparam("token"), col(SignedIn.expires_at) > sa.bindparam("now"))
+)
 
 
 def sessions(session: Session, person_id: int) -> Sequence[SignedIn]:

@@ -12,14 +12,19 @@ along the ground, which orders all but near ties alike: these are put right here
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import array
 from sqlmodel import Session
 
+from ..later import loaded_later
 from .geo import EARTH_RADIUS_KM, FARTHEST_KM, Distance, Point, geodesic
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+else:
+    postgresql = loaded_later("sqlalchemy.dialects.postgresql")
 
 EXTRA = 4  # more rows than asked for, so that the last place is rarely in doubt
 MOST_ROWS = 500  # fetched to settle who is last among rows that are all as far away as each other
@@ -278,7 +283,7 @@ def _in_box(index: str, table: sa.Table, at: Spot) -> sa.ColumnElement[bool]:
         )  # fmt: skip
         return table.c.id.in_(boxed)
     if index == CUBE:
-        around = sa.func.cube_enlarge(sa.func.cube(array((x, y, z))), reach, sa.literal(3))
+        around = sa.func.cube_enlarge(sa.func.cube(postgresql.array((x, y, z))), reach, sa.literal(3))
         return _cube(table).op("<@", return_type=sa.Boolean())(around)
     return sa.and_(
         table.c.x.between(x - reach, x + reach),
@@ -289,7 +294,7 @@ def _in_box(index: str, table: sa.Table, at: Spot) -> sa.ColumnElement[bool]:
 
 @cache
 def _cube_away(table: sa.Table) -> sa.ColumnElement[float]:
-    here = sa.func.cube(array(HERE[:3]))
+    here = sa.func.cube(postgresql.array(HERE[:3]))
     return _cube(table).op("<->", return_type=sa.Float())(here)
 
 

@@ -172,6 +172,7 @@ class Answers:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self.held = 0  # bytes
+        self.swept = 0  # in which minute
         self._kept: OrderedDict[Address, tuple[Kept, int]] = OrderedDict()
 
     def get(self, address: Address) -> Kept | None:
@@ -189,6 +190,11 @@ class Answers:
         self.held += size
         while self.held > self._most and self._kept:
             self.held -= self._kept.popitem(last=False)[1][1]
+
+    def sweep(self, now: float) -> None:
+        """Lets go of what stands no longer, whatever has moved: pages of a minute that is over."""
+        for address in [address for address, (kept, _) in self._kept.items() if kept.good_until <= now]:
+            self.drop(address)
 
     def drop(self, address: Address) -> None:
         if (old := self._kept.pop(address, None)) is not None:

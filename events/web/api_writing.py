@@ -6,6 +6,7 @@ not another set of rights.
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -113,7 +114,7 @@ def change(request: Request, session: Session, body: JsonObject) -> Response:
                 )
             }
     stored = store.said_of(told)
-    write = store.replace_with
+    write: Callable[..., object] = store.replace_with
     if not said.keys() & {"exdates", "overrides"}:  # the series keeps those that it still has
         stored, write = stored | {"exdates": (), "overrides": ()}, store.revise
     draft = event_draft(said, stored, {}, faults)

@@ -1,10 +1,15 @@
 """Templates and links: one Jinja environment a language, and addresses that keep the language."""
 
+import contextlib
+import hmac
+import tempfile
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from urllib.parse import urlencode
 
+import jinja2
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from jinja2.bccache import Bucket
 from markupsafe import Markup
@@ -23,30 +28,71 @@ PARTS_KEPT = 2048  # some 1 KB each
 
 
 class _CompiledOnce(BytecodeCache):
-    """The code of a template is the same in each language: it is compiled once a process."""
+    """The code of a template is the same in each language: it is compiled once a process, and kept beside the data.
 
-    def __init__(self) -> None:
-        self._code: dict[str, bytes] = {}
+    Nine templates of the first page take longer to compile than all else it needs. What is kept runs as code, so it is
+    signed: whoever may write into the folder, but cannot read the secret key, gets nothing run. The signature also
+    covers all that the code depends on, so that nothing is trusted across versions; Jinja sees to it by itself that
+    the template is the same. Where nothing can be kept each process compiles for itself.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = settings.data_dir / "cache" / "templates"
+        self._secret = settings.secret_key.encode()
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._code:
-            bucket.bytecode_from_string(self._code[bucket.key])
+        code = _compiled.get(bucket.key) or self._read(bucket.key)
+        if code:
+            bucket.bytecode_from_string(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self._code[bucket.key] = bucket.bytecode_to_string()
+        _compiled[bucket.key] = code = bucket.bytecode_to_string()
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._keep(bucket.key, code)
+
+    def _read(self, key: str) -> bytes | None:
+        """None where nothing is kept, or nothing that we have written just so."""
+        try:
+            kept = (self._folder / key).read_bytes()
+        except OSError:
+            return None
+        mark, code = kept[:MARK_BYTES], kept[MARK_BYTES:]
+        return code if hmac.compare_digest(mark, self._mark(key, code)) else None
+
+    def _keep(self, key: str, code: bytes) -> None:
+        """Written aside and moved, so that another process never reads half of it."""
+        number, aside = tempfile.mkstemp(dir=self._folder, prefix=".new.")
+        try:
+            with open(number, "wb") as file:
+                file.write(self._mark(key, code) + code)
+            Path(aside).replace(self._folder / key)
+        except OSError:
+            Path(aside).unlink(missing_ok=True)
+            raise
+
+    def _mark(self, key: str, code: bytes) -> bytes:
+        return hmac.digest(self._secret, b"\0".join((_DEPENDS_ON, key.encode(), code)), "sha256")
 
 
-_compiled = _CompiledOnce()
+MARK_BYTES = 32
+# Jinja's version, Python's, and what this module tells Jinja of how to compile.
+_DEPENDS_ON = b"\0".join((jinja2.__version__.encode(), MAGIC_NUMBER, Path(__file__).read_bytes()))
+_compiled: dict[str, bytes] = {}
 
 
 class Templates:
+    """An environment for each language, made when something is first said in it: its sentences are read for that."""
+
     def __init__(self, settings: Settings, assets: Assets, identity: Identity) -> None:
-        self._environments = {
-            code: _environment(language(code), settings, assets, identity) for code in settings.locales
-        }
+        self._environments: dict[str, Environment] = {}
+        self._given = settings, assets, identity
 
     def render(self, code: str, name: str, context: Mapping[str, object]) -> str:
-        return self._environments[code].get_template(name).render(context)
+        environment = self._environments.get(code)
+        if environment is None:  # of two threads that make it at once one wins, and nothing is lost
+            environment = self._environments.setdefault(code, _environment(language(code), *self._given))
+        return environment.get_template(name).render(context)
 
 
 def prefixed(code: str, path: str) -> str:
@@ -78,7 +124,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
-        bytecode_cache=_compiled,
+        bytecode_cache=_CompiledOnce(settings),
         auto_reload=False,  # a page would ask the disk about each of its ten templates
         trim_blocks=True,
         lstrip_blocks=True,

@@ -12,6 +12,7 @@ from ..calendars import derived, sources
 from ..calendars.models import Event
 from ..calendars.timezones import to_wall
 from ..desk import freshness
+from ..desk.fading import faded
 from ..errors import Conflict, Gone, say
 from ..people import permissions
 from ..people.models import OneTimeLink, Person
@@ -81,7 +82,7 @@ def of(request: Request, session: Session, event: Event) -> Freshness:
     ended = event.asked_since is not None and freshness.before_stop(session, event) is not None
     return Freshness(
         confirmed=_day(request, event, event.confirmed_at),
-        faded=_day(request, event, freshness.faded(event.asked_since, now())),
+        faded=_day(request, event, faded(event.asked_since, now())),
         ended=ended,
         can_be_confirmed=ended or freshness.goes_on(event, now()),
     )

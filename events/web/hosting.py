@@ -6,8 +6,8 @@ from sqlmodel import Session
 
 from ..branches import queries
 from ..branches.models import Branch
-from ..calendars import derived
-from ..calendars.models import Event, HostingRefusal
+from ..calendars.content import Told
+from ..calendars.models import HostingRefusal
 from ..errors import InvalidForm, say
 from ..language import Language
 from ..people import joining
@@ -18,10 +18,10 @@ CHOICES_NAMED = 5
 
 
 def hosts_of(
-    session: Session, form: Form, owner: Branch, event: Event | None, spoken: Language
+    session: Session, form: Form, owner: Branch, told: Told | None, spoken: Language
 ) -> list[Branch]:
     """The owner first, then co-hosts: those that stay ticked, and new ones by name. Raises InvalidForm."""
-    there = {host.id for host in derived.tell(session, event).hosts} if event else set()
+    there = {host.id for host in told.hosts} if told else set()
     wanted = [*ticked(session, form), *(named(session, name, spoken, "new_hosts") for name in _names(form))]
     hosts = list({host.id: host for host in (owner, *wanted)}.values())
     if len(hosts) > MOST_HOSTS:
@@ -29,13 +29,13 @@ def hosts_of(
         raise InvalidForm({"new_hosts": message})
     for host in hosts[1:]:
         if host.id not in there:
-            _check_new(session, event, host)
+            _check_new(session, told, host)
     return hosts
 
 
-def _check_new(session: Session, event: Event | None, host: Branch) -> None:
+def _check_new(session: Session, told: Told | None, host: Branch) -> None:
     """What is sent as if it was there before is new all the same, when it is not (any more)."""
-    if event is not None and session.get(HostingRefusal, (event.id, host.id)) is not None:
+    if told is not None and session.get(HostingRefusal, (told.event.id, host.id)) is not None:
         message = say("%(name)s does not want to be named for this event.", name=host.name)
         raise InvalidForm({"new_hosts": message})
     if host.status not in queries.FOUND:

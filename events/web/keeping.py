@@ -158,8 +158,15 @@ async def through_memory(request: Request, whom: For, make: Callable[[], Awaitab
                 return response
             found = _kept(state, scope, response, site, whom)
             if looked and may:
-                state.answers.put(address, found)
+                _put(state, address, found)
     return _FromKept(state, address, found)
+
+
+def _put(state: State, address: Address, found: Kept) -> None:
+    if (minute := _minute()) != state.answers.swept:
+        state.answers.sweep(time.time())
+        state.answers.swept = minute
+    state.answers.put(address, found)
 
 
 def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) -> Kept:

@@ -1,20 +1,28 @@
 """What an address names, if the person who asks may act for it. A stranger's is not admitted to exist: NotFound."""
 
+from typing import TYPE_CHECKING
+
 from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches.models import Branch
 from ..calendars import changes
 from ..calendars.models import Event
-from ..desk import proposals
 from ..errors import Conflict, NotFound, say
-from ..news import writing
+from ..later import loaded_later
 from ..news.models import Notice
 from ..people import permissions
 from ..people.models import Role
 from .endpoints import person_of
 from .forms import number_at
 from .security import SAFE_METHODS
+
+if TYPE_CHECKING:  # pages for everybody come by here, and need nothing of these
+    from ..desk import proposals
+    from ..news import writing
+else:
+    proposals = loaded_later("events.desk.proposals")
+    writing = loaded_later("events.news.writing")
 
 
 def event_at(
@@ -24,8 +32,7 @@ def event_at(
     event = session.get(Event, number_at(request))
     if event is None or (event.deleted_at is not None and not removed):
         raise NotFound
-    owner = session.get_one(Branch, event.branch_id)
-    permissions.branch_of(session, person_of(request), owner.slug, least)
+    permissions.branch_with(session, person_of(request), event.branch_id, least)
     return event
 
 

@@ -1,14 +1,12 @@
-"""The home page, the operator's pages, and what machines ask of any site."""
+"""The home page, the operator's pages, and the files that pages are made of."""
 
 from sqlmodel import Session
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import Response
 
 from ..branches import queries as branches
 from ..calendars.queries import EVERYTHING, upcoming
 from ..errors import NotFound
-from ..messages import outbox
-from ..migrations import is_newest
 from . import linked_data, news
 from .endpoints import now
 from .keeping import keep_for_ever
@@ -65,25 +63,9 @@ def _operator_text(request: Request, name: str) -> str:
     return ""
 
 
-# ---------------------------------------------------------------- machines
-
-
 async def static(request: Request) -> Response:
     asset = state_of(request).assets.at(request.scope["path"])
     if asset is None:
         raise NotFound
     headers = {"Cache-Control": f"public, max-age={STATIC_AGE_S}, immutable", "Vary": "Accept-Encoding"}
     return keep_for_ever(request, Response(asset.content, media_type=asset.media_type, headers=headers))
-
-
-async def healthz(request: Request) -> Response:
-    return PlainTextResponse("ok\n")
-
-
-def readyz(request: Request, session: Session) -> Response:
-    """503 until the database has the newest schema; the state of the worker is told, and never counts."""
-    if not is_newest(session.connection()):
-        return JSONResponse({"status": "the database is not at the newest schema"}, 503)
-    number, oldest = outbox.waiting(session)
-    lag = int((now() - oldest).total_seconds()) if oldest else 0
-    return JSONResponse({"status": "ready", "mails_waiting": number, "oldest_mail_s": lag})

@@ -12,6 +12,7 @@ from ..branches import queries as branches
 from ..branches.models import Branch
 from ..calendars import changes, derived, memory, queries, sources, store
 from ..calendars.consequences import Consequences
+from ..calendars.content import Told
 from ..calendars.drafts import EventDraft
 from ..calendars.models import Event, State
 from ..calendars.recurrence import DAYS
@@ -104,7 +105,7 @@ def preview_change(request: Request, session: Session, form: Form) -> Response:
     written = read(request, session, form, event, state)
 
     def made() -> Event:
-        _save(request, session, event, written)
+        store.revise(session, event, written.draft, written.hosts, state_of(request).publishing, now())
         return event
 
     seen = changes.consequences_of(session, event, made, now())
@@ -115,20 +116,18 @@ def change(request: Request, session: Session, form: Form) -> Response:
     event, person, moment = event_to_change(request, session), person_of(request), now()
     if form["revision"] != edition(session, event):
         return _conflict(request, session, event, form)
-    was_submitted = event.state == State.SUBMITTED
-    written = read(request, session, form, event, None)
-    with changes.recorded(session, event, "changed", person, moment):
-        _save(request, session, event, written)
+    was_submitted, told = event.state == State.SUBMITTED, derived.tell(session, event)
+    written = read(request, session, form, event, None, told=told, shown=False)
+    publishing = state_of(request).publishing
+    with changes.recorded(session, event, "changed", person, moment, told=told) as recording:
+        recording.after = store.revise(
+            session, event, written.draft, written.hosts, publishing, moment, told=told
+        )
     if was_submitted and event.state == State.PUBLISHED:
         proposals.settle(session, event, True, moment)
     elif event.state == State.SUBMITTED and not was_submitted:
         proposals.add(session, event, moment, person=person, language=language_of(request).code)
     return see_other(request, f"/organize/events/{event.id}", done=_saved(event))
-
-
-def _save(request: Request, session: Session, event: Event, written: Written) -> None:
-    publishing = state_of(request).publishing
-    store.revise(session, event, written.draft, written.hosts, publishing, now())
 
 
 def edition(session: Session, event: Event) -> str:
@@ -167,11 +166,14 @@ def read(
     *,
     was: Form | None = None,
     stored: EventDraft | None = None,
+    told: Told | None = None,
+    shown: bool = True,
 ) -> Written:
     """What the form says; everything that is wrong with it at once. Raises InvalidForm.
 
     `state` None: as whoever sends the form wants and may. `was`: how the form was filled in, and `stored`: from
-    what, where that is not the event as a whole.
+    what, where that is not the event as a whole; `told`: what that says, where it is known.
+    Not `shown`: nobody looks at a map of it, so a place that nobody has touched is not looked up.
     """
     faults: dict[str, Message] = {}
     try:
@@ -179,16 +181,19 @@ def read(
     except InvalidForm as error:  # what else is wrong is said with it
         faults |= error.faults
         [owner] = permissions.branches(session, person_of(request), 1)
-    was = was or (form_of(session, event) if event else EMPTY)
-    stored = stored or (_draft_of(session, event) if event else None)
+    if event is not None:
+        told = told or derived.tell(session, event)
+        was, stored = was or _as_filled(told), stored or _draft_of(told)
     form = venues.completed(form, venues.known(request, session))
+    kept = untouched(form, stored, was) if stored and was else {}
     place, hosts = Found(), [owner]
     try:
-        place = venues.found(request, session, form, owner, was)
+        if shown or "venue" not in kept or not form["timezone"].strip():
+            place = venues.found(request, session, form, owner, was or EMPTY)
     except InvalidForm as error:
         faults |= error.faults
     try:
-        hosts = hosting.hosts_of(session, form, owner, event, language_of(request))
+        hosts = hosting.hosts_of(session, form, owner, told, language_of(request))
     except InvalidForm as error:
         faults |= error.faults
     try:
@@ -205,7 +210,6 @@ def read(
         "reason": event.cancelled_reason if event else "",
         "translations": translating.typed(form, tags, stored),
     }
-    kept = untouched(form, stored, was) if stored else {}
     typing = Typing(language_of(request), now().date())
     try:
         draft = draft_of(form, owner, known, kept, at=place.point, typing=typing)
@@ -243,22 +247,24 @@ def _wanted(request: Request, session: Session, form: Form, event: Event | None,
     return State.PUBLISHED if trusted else State.SUBMITTED
 
 
-def _draft_of(session: Session, event: Event) -> EventDraft | None:
+def _draft_of(told: Told) -> EventDraft | None:
     try:
-        return store.draft_of(derived.tell(session, event))
+        return store.draft_of(told)
     except ValidationError:  # what is stored cannot be kept as it is any more
         return None
 
 
 def form_of(session: Session, event: Event) -> Form:
     """The form as it would have been filled in."""
-    told = derived.tell(session, event)
-    return filled(event, told.owner).with_items(
+    return _as_filled(derived.tell(session, event)).with_items([("revision", edition(session, event))])
+
+
+def _as_filled(told: Told) -> Form:
+    return filled(told.event, told.owner).with_items(
         [
             ("branch", told.owner.slug),
             *(("topics", topic.name) for topic in told.topics),
             *(("hosts", host.slug) for host in told.hosts[1:]),
-            ("revision", edition(session, event)),
         ]
     )
 
@@ -314,6 +320,8 @@ def form_page(
 
 
 def _chosen(session: Session, person: Person, form: Form, mine: Sequence[Branch]) -> Branch:
+    if chosen := next((one for one in mine if one.slug == form["branch"]), None):
+        return chosen
     try:
         return permissions.branch_of(session, person, form["branch"])
     except NotFound:
@@ -342,7 +350,7 @@ def _origin(request: Request, session: Session, event: Event) -> dict[str, objec
     if source is None:
         return None
     spoken = language_of(request)
-    draft = _draft_of(session, event)
+    draft = _draft_of(derived.tell(session, event))
     groups = memory.edited(draft, event.upstream) if draft else []
     names = [spoken.say(EDITED_WORDS[group]) for group in groups]
     return {"id": source.id, "name": source.name, "edited": spoken.listed(names) if names else ""}

@@ -1,56 +1,11 @@
 """The table of contents: every address, whether it reads or writes, and who may use it."""
 
+from typing import TYPE_CHECKING
+
 from starlette.routing import BaseRoute, Route
 
 from .. import limits
-from . import (
-    account,
-    api,
-    api_writing,
-    branch_closing,
-    branch_desk,
-    branch_sheet,
-    branch_versions,
-    branches,
-    bulk,
-    calendars,
-    changing,
-    coverage,
-    dates,
-    embed_page,
-    embedding,
-    feeds,
-    freshness,
-    headlines,
-    imports,
-    inbox,
-    interests,
-    joining,
-    lists,
-    machines,
-    membership,
-    messages,
-    month,
-    news,
-    news_desk,
-    newsletters,
-    oembed,
-    organize,
-    outbox,
-    pages,
-    paper,
-    passkeys,
-    people,
-    pictures,
-    posting,
-    queue,
-    sharing,
-    signing_up,
-    sitemap,
-    subscriptions,
-    suggesting,
-    versions,
-)
+from ..later import functions_later
 from .endpoints import (
     ADMIN,
     BRANCH_ADMIN,
@@ -64,6 +19,64 @@ from .endpoints import (
     write_json,
 )
 from .keeping import For
+
+if TYPE_CHECKING:
+    from . import (
+        account,
+        api,
+        api_writing,
+        branch_closing,
+        branch_desk,
+        branch_sheet,
+        branch_versions,
+        branches,
+        bulk,
+        calendars,
+        changing,
+        coverage,
+        dates,
+        embed_page,
+        embedding,
+        feeds,
+        freshness,
+        headlines,
+        imports,
+        inbox,
+        interests,
+        joining,
+        lists,
+        machines,
+        membership,
+        messages,
+        month,
+        news,
+        news_desk,
+        newsletters,
+        oembed,
+        organize,
+        outbox,
+        pages,
+        paper,
+        passkeys,
+        people,
+        pictures,
+        posting,
+        queue,
+        sharing,
+        signing_up,
+        sitemap,
+        subscriptions,
+        suggesting,
+        versions,
+    )
+else:  # each is loaded by the first request that it answers
+    names = """
+        account api api_writing branch_closing branch_desk branch_sheet branch_versions branches bulk calendars changing
+        coverage dates embed_page embedding feeds freshness headlines imports inbox interests joining lists machines
+        membership messages month news news_desk newsletters oembed organize outbox pages paper passkeys people pictures
+        posting queue sharing signing_up sitemap subscriptions suggesting versions
+    """
+    globals().update(functions_later(__package__, names))
 
 VISITORS, PROGRAMS = For
 POST, PUT, PATCH, DELETE = ["POST"], ["PUT"], ["PATCH"], ["DELETE"]
@@ -314,8 +327,8 @@ routes: list[BaseRoute] = [
     Route("/api/v1/events/{id}/dates/{start}",  write_json(api_writing.restore_date, ORGANIZER), methods=DELETE),
     Route("/api/v1/occurrences",                read(api.occurrences)),
     Route("/static/{path:path}",                plain(pages.static)),
-    Route("/healthz",                           plain(pages.healthz)),
-    Route("/readyz",                            read(pages.readyz, at_once=True)),
+    Route("/healthz",                           plain(machines.healthz)),
+    Route("/readyz",                            read(machines.readyz, at_once=True)),
     Route("/robots.txt",                        plain(machines.robots)),
     Route("/sitemap.xml",                       read(sitemap.sitemap)),
     Route("/manifest.webmanifest",              plain(machines.manifest)),

@@ -13,7 +13,7 @@ from ..calendars.models import Attendance, State
 from ..calendars.queries import Listed
 from ..calendars.recurrence import parse_rule
 from ..calendars.timezones import to_wall, zone
-from ..desk.freshness import faded
+from ..desk.fading import faded
 from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance, Point, Unit, geodesic

@@ -26,6 +26,11 @@ PATIENCE_S = 0.25  # how long an answer waits for a database that does not answe
 log = logging.getLogger("branchline")
 
 
+# Written once: every process asks after each edit, whoever makes it.
+_SITE = sa.select(table_of(SiteRevision).c.number)
+_CALENDAR = sa.select(table_of(CalendarRevision).c.number, table_of(CalendarRevision).c.moved_at)
+
+
 class Revisions:
     """What is known of how far everything has moved. `look` before trusting it.
 
@@ -111,9 +116,8 @@ class Revisions:
             log.warning("cannot see whether anything has moved: %s", error)
 
     def _read(self, connection: sa.Connection) -> None:
-        site, revision = table_of(SiteRevision), table_of(CalendarRevision)
-        of_site = connection.execute(sa.select(site.c.number)).scalar() or 0
-        row = connection.execute(sa.select(revision.c.number, revision.c.moved_at)).first()
+        of_site = connection.execute(_SITE).scalar() or 0
+        row = connection.execute(_CALENDAR).first()
         number, moved_at = (row.number, row.moved_at) if row else (0, LONG_AGO)
         if number != self.calendar:
             self._follow(connection, number, moved_at)

@@ -17,7 +17,8 @@ from events.calendars.models import Event, SourceState
 from events.config import Settings
 from events.db import Database
 from events.desk import freshness
-from events.desk.freshness import Asking, faded
+from events.desk.fading import faded
+from events.desk.freshness import Asking
 from events.errors import Conflict
 from events.messages.models import OutgoingMail
 from events.people import history, permissions, sign_in

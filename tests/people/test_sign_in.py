@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from events.db import Database
 from events.errors import Gone, NotFound, Unreadable
-from events.migrations import metadata
+from events.migrations.tables import metadata
 from events.people import history, joining, permissions, sign_in, tokens
 from events.people.models import (
     ApiToken,

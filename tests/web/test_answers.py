@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -370,6 +371,20 @@ def test_memory_holds_no_more_bytes_than_it_may_and_lets_go_of_what_is_asked_for
     assert [each for each in addresses if answers.get(each)] == [a, c, d]
     answers.put(b, page(1_000_000))
     assert [each for each in addresses if answers.get(each)] == [] and answers.held == 0
+
+
+def test_pages_of_a_minute_that_is_over_are_let_go_of_with_the_next_page(
+    app: Starlette, ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = app.state.branchline.answers
+    css = app.state.branchline.assets.url_of("css/all.css")
+    for path in ("/about", "/news", css):
+        ben.get(path)
+    later = time.time() + 61
+    monkeypatch.setattr("time.time", lambda: later)
+    ben.get("/credits")
+    there = [path for path in ("/about", "/news", css, "/credits") if answers.get((path, b"", b""))]
+    assert there == [css, "/credits"]
 
 
 def test_the_same_bytes_are_packed_the_same_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
