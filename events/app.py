@@ -37,6 +37,7 @@ log = logging.getLogger("branchline")
 # For pages, and for all the rest. They convoy on the interpreter lock: one is quicker than two, as long as what it asks
 # lies in a file. A server lets it wait, and another can go on.
 THREADS, THREADS_THAT_WAIT = 1, 2
+CACHE_KB = 16_000  # a list of events reads more than SQLite's usual 2 MB
 
 
 def publishing_of(settings: Settings) -> Publishing:
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> Starlette:
 
 def _state(settings: Settings) -> State:
     threads = THREADS if settings.database_url.startswith("sqlite:") else THREADS_THAT_WAIT
-    database = Database(settings.database_url, size=2 * threads)
+    database = Database(settings.database_url, size=2 * threads, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(

@@ -34,9 +34,9 @@ SQLITE_PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
-    "cache_size=-16000",  # KB a connection, at most: a list of events reads more pages than the usual 2 MB hold
 )
 WAL_PAUSE_S = 0.02
+CACHE_KB = 2_000  # of pages of a file of SQLite, for each connection, at most
 SAMPLED = 1000  # rows of each index, so that it takes as long with many as with few
 
 # A fault of ours with one of many (a mail, an event, a calendar) must not keep the others from their turn. Whoever
@@ -139,9 +139,9 @@ def lease(table: sa.Table, found: sa.Select[tuple[Any]], until: datetime, most: 
 
 
 class Database:
-    """`size` connections at most, one for each thread that may ask at the same time."""
+    """`size` connections at most, one for each thread that may ask at the same time. `cache_kb`: of SQLite, each."""
 
-    def __init__(self, url: str, size: int = 2) -> None:
+    def __init__(self, url: str, size: int = 2, cache_kb: int = CACHE_KB) -> None:
         self.url = url
         self.engine = sa.create_engine(
             url,
@@ -151,7 +151,7 @@ class Database:
             connect_args=outages.patience(url),
         )
         if _is_sqlite(url):
-            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+            sa.event.listen(self.engine, "connect", lambda held, _: _prepare_sqlite(held, cache_kb))
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         self._readers = self.engine.execution_options(write=False)
         self._writers = self.engine.execution_options(write=True)
@@ -228,8 +228,9 @@ def _is_sqlite(url: str) -> bool:
     return url.startswith("sqlite:")
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _prepare_sqlite(connection: sqlite3.Connection, cache_kb: int) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
+    connection.execute(f"PRAGMA cache_size={-cache_kb}")
     for pragma in SQLITE_PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _turn_to_wal(connection)

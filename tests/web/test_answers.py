@@ -55,6 +55,13 @@ KEPT = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def in_the_middle_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is over, pages are made anew."""
+    at = float(int(time.time()) // 60 * 60 + 30)
+    monkeypatch.setattr("time.time", lambda: at)
+
+
 @pytest.fixture
 def tool_night(database: Database, publishing: Publishing, cast: Cast) -> int:
     return added(database, publishing, cast)
