@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from .branches.queries import Whereabouts
 from .calendars.content import Publishing
@@ -44,6 +46,18 @@ def publishing_of(settings: Settings) -> Publishing:
     return Publishing(settings.public_url, settings.name, settings.locales)
 
 
+class Site(Starlette):
+    """Asks the memory first: middleware of Starlette's costs a tenth of what a poll does."""
+
+    def __init__(self, memory: FromMemory, **composed: Any) -> None:
+        super().__init__(**composed)
+        self.memory = memory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not await self.memory.answered(scope, send):
+            await super().__call__(scope, receive, send)
+
+
 def create_app(settings: Settings) -> Starlette:
     """An application that answers. Its threads and connections end with its lifespan."""
     state = _state(settings)
@@ -68,11 +82,11 @@ def create_app(settings: Settings) -> Starlette:
         state.threads.submit(flush_polls)
         state.close()
 
-    app = Starlette(
+    app = Site(
+        FromMemory(state),
         routes=routes,
         lifespan=lifespan,
         middleware=[
-            Middleware(FromMemory, state=state),
             Middleware(Language, codes=settings.locales),
             Middleware(Guard, settings=settings),
         ],

@@ -5,7 +5,6 @@ A poll must not write to the database, so counts are kept in memory and flushed 
 
 import re
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -59,33 +58,37 @@ class PollCounter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._polls: Counter[Poll] = Counter()
-        self._unchanged: Counter[Poll] = Counter()
+        self.counts: dict[Poll, list[int]] = {}  # how many, and how many of them were unchanged
 
     def count(self, poll: Poll, *, unchanged: bool) -> None:
         with self._lock:
-            if len(self._polls) < self.MOST or poll in self._polls:
-                self._polls[poll] += 1
-                self._unchanged[poll] += unchanged
+            found = self.counts.get(poll)
+            if found is None:
+                if len(self.counts) >= self.MOST:
+                    return
+                found = self.counts[poll] = [0, 0]
+            found[0] += 1
+            found[1] += unchanged
 
     def flush(self, database: Database) -> int:
         """Adds what was counted to the table; returns how many polls that were. What cannot be written is kept."""
         with self._lock:
-            polls, unchanged = self._polls, self._unchanged
-            self._polls, self._unchanged = Counter(), Counter()
-        if not polls:
+            counts, self.counts = self.counts, {}
+        if not counts:
             return 0
         try:
             with database.writing() as session:
-                for poll, number in sorted(polls.items(), key=lambda item: str(item[0])):
-                    values = {**_key(poll), "polls": number, "unchanged": unchanged[poll]}
+                for poll, (number, unchanged) in sorted(counts.items(), key=lambda item: str(item[0])):
+                    values = {**_key(poll), "polls": number, "unchanged": unchanged}
                     session.connection().execute(_ADD, values)
         except SQLAlchemyError:
             with self._lock:
-                self._polls.update(polls)
-                self._unchanged.update(unchanged)
+                for poll, (number, unchanged) in counts.items():
+                    found = self.counts.setdefault(poll, [0, 0])
+                    found[0] += number
+                    found[1] += unchanged
             raise
-        return polls.total()
+        return sum(number for number, _ in counts.values())
 
 
 _ADD = sa.text(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Scope
 
 from ..calendars.kept import Finished, etag_of
+from ..calendars.polls import Poll
 from .conditional import fresh_answer
 from .forms import FILTERS
 from .watching import Revisions
@@ -58,7 +59,18 @@ class Kept:
 
     __slots__ = (
         *("body", "branch_id", "calendar", "etag", "finished", "for_programs", "good_until", "modified_at"),
-        *("packed_etag", "site", "_headers", "_lock", "_more", "_packed", "_starts", "_tags", "_type"),
+        *(
+            "packed_etag",
+            "polls",
+            "site",
+            "_headers",
+            "_lock",
+            "_more",
+            "_packed",
+            "_ready",
+            "_tags",
+            "_type",
+        ),
     )
 
     def __init__(
@@ -89,7 +101,8 @@ class Kept:
         self.modified_at = finished.modified_at if finished else None
         self._lock = threading.Lock()
         self._packed: bytes | None = None if self._type.startswith(PACKED) else b""
-        self._starts: dict[tuple[bool, bool], Message] = {}
+        self.polls: dict[bytes, Poll] = {}  # by what clients say of themselves
+        self._ready: dict[tuple[bool, bool, bool], tuple[Message, Message]] = {}
 
     @property
     def size(self) -> int:
@@ -125,7 +138,7 @@ class Kept:
         self.calendar = revisions.calendar
         if self.modified_at is not None and self.modified_at < revisions.moved_at:
             self.modified_at = revisions.moved_at
-            self._starts = {}
+            self._ready = {}
 
     def is_known(self, tags: bytes | None, since: bytes | None) -> bool:
         """Of a client that sends If-None-Match or If-Modified-Since."""
@@ -137,10 +150,13 @@ class Kept:
 
     def messages(self, *, known: bool, packed: bool, head: bool) -> tuple[Message, Message]:
         """`packed`: the client takes it so; unless it has it already, `pack` has been called."""
-        packed = packed and self._packed != b""
-        start = self._starts.get((known, packed)) or self._start(known, packed)
-        body = b"" if known or head else self.pack() if packed else self.body
-        return start, {"type": "http.response.body", "body": body}
+        ready = self._ready.get((known, packed, head))
+        if ready is None:
+            zipped = packed and self._packed != b""
+            body = b"" if known or head else self.pack() if zipped else self.body
+            ready = self._start(known, zipped), {"type": "http.response.body", "body": body}
+            self._ready[known, packed, head] = ready
+        return ready
 
     def _start(self, known: bool, packed: bool) -> Message:
         headers: Pairs = [
@@ -157,13 +173,7 @@ class Kept:
                 (b"content-length", b"%d" % length),
             ]
             headers += [(b"content-encoding", b"gzip")] if packed else []
-        start: Message = {
-            "type": "http.response.start",
-            "status": 304 if known else 200,
-            "headers": headers,
-        }
-        self._starts[known, packed] = start
-        return start
+        return {"type": "http.response.start", "status": 304 if known else 200, "headers": headers}
 
 
 class Answers:

@@ -2,15 +2,14 @@
 
 import time
 from asyncio import Lock, get_running_loop
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
 from functools import lru_cache
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from .. import limits
 from ..calendars.kept import Finished
@@ -25,6 +24,7 @@ from .state import SESSION_COOKIE, State, address_counted, state_of
 SHOWN = {"GET", "HEAD"}
 # A shared cache may keep a page for as long as nobody minds that a change is not seen yet; a browser asks each time.
 PAGE_AGE = "public, max-age=0, s-maxage=1, stale-if-error=600"
+MOST_CLIENTS = 50  # kinds of clients of one feed, by what they say of themselves
 MINUTE_S = 60  # what pages say of the time (what is on, what is open) changes by the minute
 
 
@@ -35,69 +35,73 @@ class For(Enum):
     PROGRAMS = "programs"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a request says that its answer from memory depends on."""
-
-    head: bool
-    headers: dict[bytes, bytes]
-
-    @classmethod
-    def of(cls, scope: Scope) -> "Asked":
-        return cls(scope["method"] == "HEAD", dict(scope["headers"]))
-
-    @property
-    def packed(self) -> bool:
-        return takes_gzip(self.headers.get(b"accept-encoding", b"").decode("latin-1"))
-
-
 class FromMemory:
-    """Stands before everything else and answers what is kept: no route, no thread, no session, no template."""
+    """Stands before everything else and answers what is kept: no route, no thread, no session, no template.
 
-    def __init__(self, app: ASGIApp, state: State) -> None:
-        self.app = app
+    Each line here is passed by every poll of every calendar: what it costs was measured (`./dev bench feeds`).
+    """
+
+    def __init__(self, state: State) -> None:
         self.state = state
         self.cookie = state.cookie(SESSION_COOKIE).encode()
         hosts = Hosts(state.settings)
         self.knows = lru_cache(maxsize=256)(lambda host: hosts.know(host.decode("latin-1")))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in SHOWN:
-            scope[ADDRESS] = address = address_of(scope)
-            found = self.state.answers.get(address)
-            if found is not None:
-                asked = Asked.of(scope)
-                if await self._may_answer(scope, asked, found):
-                    await deliver(self.state, address, found, asked, send)
-                    return
-        await self.app(scope, receive, send)
-
-    async def _may_answer(self, scope: Scope, asked: Asked, found: Kept) -> bool:
+    async def answered(self, scope: Scope, send: Send) -> bool:
         """Whatever is in doubt goes the whole way."""
-        if not self.knows(asked.headers.get(b"host", b"")):
+        if scope["method"] not in SHOWN:
             return False
-        if not found.for_programs and is_known_by_cookie(scope, self.cookie):
+        state = self.state
+        scope[ADDRESS] = address = address_of(scope)
+        found = state.answers.get(address)
+        if found is None:
             return False
-        if not await self.state.revisions.look() or not found.stands(self.state.revisions, time.time()):
+        headers = dict(scope["headers"])
+        if not self.knows(headers.get(b"host", b"")):
             return False
-        client = scope.get("client")
-        return self.state.limiter.passes(limits.PAGES, address_counted(client[0] if client else ""), now())
+        if not found.for_programs and b"cookie" in headers and is_known_by_cookie(scope, self.cookie):
+            return False
+        if not await state.revisions.look() or not found.stands(state.revisions, time.time()):
+            return False
+        client = scope["client"]
+        if not state.limiter.passes(limits.PAGES, address_counted(client[0] if client else ""), now()):
+            return False
+        await deliver(state, address, found, scope["method"] == "HEAD", headers, send)
+        return True
 
 
-async def deliver(state: State, address: Address, found: Kept, asked: Asked, send: Send) -> None:
+async def deliver(
+    state: State, address: Address, found: Kept, head: bool, headers: Mapping[bytes, bytes], send: Send
+) -> None:
     """Counts the poll, and sends: whole or “nothing new”."""
-    known = found.is_known(asked.headers.get(b"if-none-match"), asked.headers.get(b"if-modified-since"))
-    packed = asked.packed
+    known = found.is_known(headers.get(b"if-none-match"), headers.get(b"if-modified-since"))
+    packed = _takes_gzip(headers.get(b"accept-encoding", b""))
     if packed and not known and found.is_to_be_packed:
         await get_running_loop().run_in_executor(state.threads, found.pack)
         if state.answers.get(address) is found:
             state.answers.put(address, found)
-    if found.branch_id is not None and found.finished is not None:
-        family = family_of(asked.headers.get(b"user-agent", b"")[:300].decode("latin-1"))
-        state.polls.count(Poll(found.branch_id, now().date(), family, found.finished.mark), unchanged=known)
-    start, body = found.messages(known=known, packed=packed, head=asked.head)
+    if found.branch_id is not None:
+        state.polls.count(_poll(found, headers.get(b"user-agent", b"")[:300]), unchanged=known)
+    start, body = found.messages(known=known, packed=packed, head=head)
     await send(start)
     await send(body)
+
+
+@lru_cache(maxsize=256)
+def _takes_gzip(asked: bytes) -> bool:
+    return takes_gzip(asked.decode("latin-1"))
+
+
+def _poll(found: Kept, user_agent: bytes) -> Poll:
+    """Of a feed that is good for no longer than a day, so the day is always the same."""
+    poll = found.polls.get(user_agent)
+    if poll is None:
+        if len(found.polls) >= MOST_CLIENTS:
+            found.polls.clear()
+        mark = found.finished.mark if found.finished else ""
+        family = family_of(user_agent.decode("latin-1"))
+        poll = found.polls[user_agent] = Poll(found.branch_id or 0, now().date(), family, mark)
+    return poll
 
 
 def is_known_by_cookie(scope: Scope, cookie: bytes) -> bool:
@@ -129,7 +133,8 @@ class _FromKept(Response):
         async def copied(message: Message) -> None:  # middleware adds headers to what it is given
             await send(dict(message))
 
-        await deliver(self._state, self._address, self._found, Asked.of(scope), copied)
+        head, headers = scope["method"] == "HEAD", dict(scope["headers"])
+        await deliver(self._state, self._address, self._found, head, headers, copied)
 
 
 _making: WeakValueDictionary[tuple[int, Address], Lock] = WeakValueDictionary()

@@ -208,9 +208,8 @@ def test_a_poll_of_a_branchs_feed_is_counted_also_from_memory(
     tag = ben.get("/branches/alder.ics", headers={"User-Agent": "Thunderbird"}).headers["etag"]
     for _ in range(3):
         ben.get("/branches/alder.ics", headers={"User-Agent": "Thunderbird", "If-None-Match": tag})
-    polls = app.state.branchline.polls
-    [(poll, number)] = polls._polls.items()
-    assert (poll.family, number, polls._unchanged[poll]) == ("Thunderbird", 4, 3)
+    [(poll, counts)] = app.state.branchline.polls.counts.items()
+    assert (poll.family, counts) == ("Thunderbird", [4, 3])
 
 
 def test_another_host_gets_nothing_from_memory(ben: TestClient, tool_night: int) -> None:
