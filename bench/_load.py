@@ -81,7 +81,7 @@ def site(
         **environment,
     }
     command = [sys.executable, "-m", "events", "serve", "--host", HOST, "--workers", str(workers)]
-    with _served(_kept_to(0, command, pinned), variables, port, "/readyz", workers):
+    with served(_kept_to(0, command, pinned), variables, port, "/readyz", workers):
         yield f"http://{HOST}:{port}"
 
 
@@ -90,7 +90,7 @@ def bare(application: str, *arguments: str | Path, port: int = 0, pinned: bool =
     """What `module:function(*arguments)` returns, under uvicorn as the site has it; yields its address."""
     port = port or free_port()
     command = [sys.executable, "-m", "bench._load", application, str(port), *map(str, arguments)]
-    with _served(_kept_to(0, command, pinned), {}, port, "/", workers=1):
+    with served(_kept_to(0, command, pinned), {}, port, "/", workers=1):
         yield f"http://{HOST}:{port}"
 
 
@@ -106,7 +106,7 @@ def _kept_to(core: Literal[0, -1], command: Sequence[str], pinned: bool) -> list
 
 
 @contextmanager
-def _served(
+def served(
     command: Sequence[str], variables: Mapping[str, str], port: int, path: str, workers: int
 ) -> Iterator[None]:
     with TemporaryDirectory() as folder:
@@ -378,7 +378,7 @@ def main() -> None:
     server.set_up_logging()
     server.end_on_signals()
     sockets = server.listen(HOST, settings.port)
-    config = server._config(import_from_string(named)(*arguments), settings, HOST)
+    config = server.config_of(import_from_string(named)(*arguments), settings, HOST)
     uvicorn.Server(config).run(sockets=sockets)
 
 

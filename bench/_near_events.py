@@ -15,32 +15,25 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from bench._load import engines, figure
-from bench._synthetic import fill, towns
+from bench._synthetic import HEADING, fill, towns
 from events import migrations
 from events.calendars.counting import number_up_to
-from events.calendars.feeds import Heading, Note, assemble
+from events.calendars.feeds import assemble
 from events.calendars.models import Event
 from events.calendars.queries import Selection, upcoming
+from events.calendars.spans import said, spans
 from events.db import Database, table_of
 from events.places.geo import Distance, Point
 from events.places.nearest import within
 from events.web.list_words import MOST_COUNTED
-from events.web.month import MOST_DATES, dates_between
+from events.web.month import MOST_DATES, MOST_OF_A_DAY
 
 PER_BRANCH = 100
 ROUNDS, ENOUGH_S = 15, 6.0  # of a row: as many, or as long
 MOST_TIMES = 3.0
+MOST_SHOWN = 31 * MOST_OF_A_DAY  # in a month
 WITHIN = Distance.from_miles(25)
 TOWNS, AT_SEA = towns(), Point(30, -40)
-HEADING = Heading(
-    name="Bench",
-    description="",
-    capped="",
-    empty=Note(""),
-    url="https://events.example.org/events",
-    source="https://events.example.org/events.ics",
-    locale="en",
-)
 
 
 class Case(NamedTuple):
@@ -118,7 +111,10 @@ def _number(session: Session, selection: Selection, now: datetime) -> object:
 
 def _month(session: Session, selection: Selection, now: datetime) -> object:
     first = (now.date().replace(day=1) + timedelta(days=31)).replace(day=1)
-    return dates_between(session, selection, first, first + timedelta(days=30), MOST_DATES)
+    between = replace(selection, first=first, last=first + timedelta(days=30))
+    since = datetime.combine(first, datetime.min.time(), UTC) - timedelta(days=2)
+    found, _ = spans(session, between, since, MOST_DATES)
+    return said(session, [one.key for one in found[:MOST_SHOWN]])
 
 
 def _calendar(session: Session, selection: Selection, now: datetime) -> object:

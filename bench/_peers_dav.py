@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench._load import HOST, Target, _served
+from bench._load import HOST, Target, served
 from bench._peers_kept import KEPT, filled, programs
 from bench._progress import progress
 from tests.smtp_sink import free_port
@@ -48,7 +48,7 @@ def _radicale(data: Path) -> Iterator[int]:
         }
         command = [str(programs("radicale") / "radicale"), "--config", ""]
         command += [f"--{name}={value}" for name, value in options.items()]
-        with _served(command, QUIET, port, "/.web/", workers=1):
+        with served(command, QUIET, port, "/.web/", workers=1):
             yield port
 
 
@@ -73,7 +73,7 @@ def _xandikos(data: Path) -> Iterator[int]:
     port = free_port()
     command = [str(programs("xandikos") / "xandikos"), "serve", "--defaults", f"--directory={data}"]
     command += [f"--state-dir={KEPT}/xandikos/state", f"--listen-address={HOST}", f"--port={port}"]
-    with _served(command, QUIET, port, "/", workers=1):
+    with served(command, QUIET, port, "/", workers=1):
         yield port
 
 

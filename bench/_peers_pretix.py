@@ -16,7 +16,7 @@ from typing import Any
 
 import icalendar
 
-from bench._load import HOST, READY_WITHIN_S, Target, _served
+from bench._load import HOST, READY_WITHIN_S, Target, served
 from bench._peers_kept import filled, programs, run
 from tests.smtp_sink import free_port
 
@@ -53,7 +53,7 @@ def pretix(calendar: bytes, timezone: str, redis: str = "") -> Iterator[Target]:
         environment = _environment(data, Path(folder, "pretix.cfg"), port, redis)
         command = [str(programs("pretix") / "gunicorn"), "pretix.wsgi", "--name=pretix", f"--chdir={folder}"]
         command += [f"--workers={WORKERS}", "--max-requests=1200", "--max-requests-jitter=50"]
-        with _served([*command, f"--bind={HOST}:{port}"], environment, port, "/bench/", workers=1):
+        with served([*command, f"--bind={HOST}:{port}"], environment, port, "/bench/", workers=1):
             yield Target(f"http://{HOST}:{port}{PATH}")
 
 

@@ -26,6 +26,7 @@ from events.branches.models import Branch
 from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft
+from events.calendars.feeds import Heading, Note
 from events.calendars.models import Event, EventBranch, EventTopic, Occurrence, Rendered
 from events.config import database_url
 from events.db import Database, table_of
@@ -33,6 +34,15 @@ from events.places.geo import Point
 from events.places.naming import code_key, fold
 
 PUBLISHING = Publishing("https://events.example.org", "Bench", ("en", "es"))
+HEADING = Heading(
+    name="Bench",
+    description="",
+    capped="",
+    empty=Note(""),
+    url="https://events.example.org/events",
+    source="https://events.example.org/events.ics",
+    locale="en",
+)
 CHUNK = 20_000
 PATTERNS = 72  # events of each time zone that the site itself writes
 PAST_DAYS, COMING_DAYS = 50, 330  # short of what feeds drop and of what is written out

@@ -37,10 +37,10 @@ from sqlmodel import Session
 from bench._bare import against_bare
 from bench._load import Compared, Target, ask, compared, engines, figure, heading, row, site
 from bench._progress import progress
-from bench._synthetic import PUBLISHING, fill
+from bench._synthetic import HEADING, PUBLISHING, fill
 from events import migrations
 from events.calendars import derived, store
-from events.calendars.feeds import Heading, Note, assemble
+from events.calendars.feeds import assemble
 from events.calendars.models import Event, Rendered
 from events.calendars.queries import Selection
 from events.db import Database, table_of
@@ -57,15 +57,6 @@ FEED = "/branches/b1.ics"
 # Where the sites of this bench listen: their events name it.
 PORT = free_port()
 HERE = replace(PUBLISHING, base_url=f"http://localhost:{PORT}")
-HEADING = Heading(
-    name="Bench",
-    description="",
-    capped="",
-    empty=Note(""),
-    url="https://events.example.org/events",
-    source="https://events.example.org/events.ics",
-    locale="en",
-)
 
 # Each feed by its path, and the ETag that is known of it.
 IN_TURN = """

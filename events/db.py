@@ -114,9 +114,12 @@ def table_of(model: type[SQLModel]) -> sa.Table:
 
 def insert_into(session: Session, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
     """An INSERT that may say ON CONFLICT, which each engine has in a module of its own."""
-    return (
-        postgresql.insert(table) if session.get_bind().dialect.name == "postgresql" else sqlite.insert(table)
-    )
+    return insert_of(session.get_bind().dialect.name, table)
+
+
+def insert_of(engine: str, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
+    """The same for a statement that is written once for each engine."""
+    return postgresql.insert(table) if engine == "postgresql" else sqlite.insert(table)
 
 
 def due(table: sa.Table, now: datetime, *conditions: sa.ColumnElement[bool]) -> sa.Select[tuple[Any]]:

@@ -95,7 +95,7 @@ def run(settings: Settings, host: str, workers: int) -> int:
         app = site.create_app(settings)
     with contextlib.ExitStack() as until_the_end, ThreadPoolExecutor(1, "worker") as beside:
         server = _Server(
-            _config(app, settings, host),
+            config_of(app, settings, host),
             lambda: beside.submit(_begin, until_the_end, settings),
         )
         server.run(sockets=sockets)
@@ -221,12 +221,12 @@ def _run_several(settings: Settings, host: str, workers: int) -> int:
     sockets = listen(host, settings.port)
     os.environ["PORT"] = str(settings.port)
     os.environ.pop("PORT_FILE", None)
-    config = _config("events.server:app_from_environment", settings, host, workers=workers)
+    config = config_of("events.server:app_from_environment", settings, host, workers=workers)
     Multiprocess(config, sockets=sockets).run()
     return 0
 
 
-def _config(app: "Starlette | str", settings: Settings, host: str, workers: int = 1) -> uvicorn.Config:
+def config_of(app: "Starlette | str", settings: Settings, host: str, workers: int = 1) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,

@@ -1,7 +1,7 @@
 """What the tests stand on: each test that takes `database` runs on SQLite and on a real PostgreSQL."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -246,6 +246,24 @@ def running(settings: Settings) -> Iterator[Starlette]:
     app.state.branchline.revisions.behind_s = 0.0
     yield app
     app.state.branchline.close()
+
+
+@contextmanager
+def counted(engine: Any) -> Iterator[list[str]]:
+    """The statements that are made in the block, on an engine, or on any (`sa.Engine`)."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def of_pages(statements: Iterable[str]) -> list[str]:
+    """Without whether anything has moved, which is asked whatever is shown."""
+    return [one for one in statements if one != "BEGIN" and "_revision" not in one]
 
 
 def browser(app: Starlette) -> TestClient:

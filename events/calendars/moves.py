@@ -4,21 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
 from sqlmodel import Field, Session
 
-from ..db import Row, table_of
-from ..later import loaded_later
+from ..db import Row, insert_of, table_of
 from ..places.geo import Distance, Point, great_circle
 from .models import CalendarRevision
-
-if TYPE_CHECKING:
-    from sqlalchemy.dialects import postgresql
-else:
-    postgresql = loaded_later("sqlalchemy.dialects.postgresql")
 
 MOST = 1000  # steps that are looked at one by one; whoever is further behind makes everything anew
 ROUNDING = 1.01  # great_circle is wrong by 0.6 % at most
@@ -100,9 +93,8 @@ def move_revision(session: Session, now: datetime, move: Move = ANYTHING) -> Non
 @cache
 def _step(engine: str) -> sa.Executable:
     """Written once: each edit of an event passes here while all others wait for it."""
-    insert = postgresql.insert if engine == "postgresql" else sqlite.insert
     revision = table_of(CalendarRevision)
-    added = insert(revision).values(id=1, number=1, moved_at=sa.bindparam("when"))
+    added = insert_of(engine, revision).values(id=1, number=1, moved_at=sa.bindparam("when"))
     newer = revision.c.moved_at < added.excluded.moved_at
     later = sa.case((newer, added.excluded.moved_at), else_=revision.c.moved_at)
     return added.on_conflict_do_update(

@@ -17,6 +17,7 @@ from .forms import FILTERS
 from .watching import Revisions
 
 MOST_BYTES = 96_000_000  # of all that is kept
+MINUTE_S = 60  # what pages say of the time (what is on, what is open) changes by the minute
 OVERHEAD = 3_000  # bytes, about what an answer takes beside its body
 PACKED = (
     *("text/", "image/svg+xml", "application/json", "application/atom+xml", "application/feed+json"),
@@ -182,7 +183,7 @@ class Answers:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes
         self.held = 0  # bytes
-        self.swept = 0  # in which minute
+        self._swept = 0  # in which minute
         self._kept: OrderedDict[Address, tuple[Kept, int]] = OrderedDict()
 
     def get(self, address: Address) -> Kept | None:
@@ -202,7 +203,11 @@ class Answers:
             self.held -= self._kept.popitem(last=False)[1][1]
 
     def sweep(self, now: float) -> None:
-        """Lets go of what stands no longer, whatever has moved: pages of a minute that is over."""
+        """Once a minute lets go of what stands no longer, whatever has moved: pages of a minute that is over."""
+        minute = int(now) // MINUTE_S
+        if minute == self._swept:
+            return
+        self._swept = minute
         for address in [address for address, (kept, _) in self._kept.items() if kept.good_until <= now]:
             self.drop(address)
 

@@ -15,7 +15,18 @@ from .. import limits
 from ..calendars.kept import Finished
 from ..calendars.polls import Poll, family_of
 from ..outages import RIDE_OUT_S, DatabaseAway
-from .answers import ADDRESS, FOR_EVER, NEAR, PACKED_LATER, STAMP, Address, Kept, address_of, may_be_kept
+from .answers import (
+    ADDRESS,
+    FOR_EVER,
+    MINUTE_S,
+    NEAR,
+    PACKED_LATER,
+    STAMP,
+    Address,
+    Kept,
+    address_of,
+    may_be_kept,
+)
 from .clock import now
 from .conditional import takes_gzip
 from .security import Hosts, headers_at
@@ -25,7 +36,6 @@ SHOWN = {"GET", "HEAD"}
 # A shared cache may keep a page for as long as nobody minds that a change is not seen yet; a browser asks each time.
 PAGE_AGE = "public, max-age=0, s-maxage=1, stale-if-error=600"
 MOST_CLIENTS = 50  # kinds of clients of one feed, by what they say of themselves
-MINUTE_S = 60  # what pages say of the time (what is on, what is open) changes by the minute
 
 
 class For(Enum):
@@ -163,15 +173,9 @@ async def through_memory(request: Request, whom: For, make: Callable[[], Awaitab
                 return response
             found = _kept(state, scope, response, site, whom)
             if looked and may:
-                _put(state, address, found)
+                state.answers.sweep(time.time())
+                state.answers.put(address, found)
     return _FromKept(state, address, found)
-
-
-def _put(state: State, address: Address, found: Kept) -> None:
-    if (minute := _minute()) != state.answers.swept:
-        state.answers.sweep(time.time())
-        state.answers.swept = minute
-    state.answers.put(address, found)
 
 
 def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) -> Kept:

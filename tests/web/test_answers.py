@@ -27,8 +27,8 @@ from events.calendars.moves import Move, Reach
 from events.config import Settings
 from events.db import Database
 from events.places.geo import Distance, Point
-from events.web import clock, keeping
-from events.web.answers import Answers, Kept, Shared
+from events.web import clock
+from events.web.answers import MINUTE_S, Answers, Kept, Shared
 from events.web.state import State
 from tests.calendars.test_feeds import weekly
 from tests.conftest import NOW, Cast, browser, running
@@ -408,7 +408,7 @@ def test_a_page_stands_until_the_minute_is_over(ben: TestClient, app: Starlette,
     ben.get("/events")
     state: State = app.state.branchline
     found = state.answers.get(("/events", b"", b""))
-    assert found is not None and found.good_until % keeping.MINUTE_S == 0
+    assert found is not None and found.good_until % MINUTE_S == 0
     assert found.stands(state.revisions, found.good_until - 1) and not found.stands(
         state.revisions, found.good_until
     )

@@ -21,8 +21,8 @@ from events.config import Settings
 from events.db import Database
 from events.places.geo import Point
 from tests.calendars.test_feeds import weekly
-from tests.conftest import NOW, Cast, branch
-from tests.web.test_event_lists import ONCE, THEN, added, counted
+from tests.conftest import NOW, Cast, branch, counted
+from tests.web.test_event_lists import ONCE, THEN, added
 
 ROOT = Path(__file__).parents[2]
 INTERPRETATION = {"kind", "label", "country", "latitude", "longitude", "precision_km", "score"}
@@ -348,7 +348,7 @@ def test_a_hundred_items_take_as_many_queries_as_one(
                 store.add(session, weekly(start=datetime(2043, 11, 24, 19), end=datetime(2043, 11, 24, 21),
                                           topics=(f"Topic {number}",)), [host], publishing, THEN)  # fmt: skip
         for path in paths:
-            with counted(served) as statements:
+            with counted(served.engine) as statements:
                 ben.get(path)
             counts[path] = len(statements)
     assert taken[1] == taken[60] and min(taken[1].values()) > 1, taken

@@ -1,11 +1,8 @@
 """What saving an event asks the database: few statements, however much there is."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -13,25 +10,12 @@ from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft
 from events.db import Database
-from tests.conftest import NOW, Cast
+from tests.conftest import NOW, Cast, counted
 
 # What the statements do is asked of both engines where they are made.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 TO_SAVE, TO_SHOW = 24, 14
-
-
-@contextmanager
-def counted(app: Starlette) -> Iterator[list[str]]:
-    statements: list[str] = []
-    engine = app.state.branchline.database.engine
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -67,10 +51,10 @@ def test_an_edit_and_the_page_after_it_take_few_statements(
 ) -> None:
     for title in ("Repair café", "Repair workshop"):  # the first edit keeps what was found, too
         data = {**filled(ana.get(path).text, title=title), "topics": ["Repair", "Tools"]}
-        with counted(app) as saving:
+        with counted(app.state.branchline.database.engine) as saving:
             assert ana.post(path, data=data).status_code == 303
     assert len(saving) <= TO_SAVE, "\n".join(saving)
-    with counted(app) as showing:
+    with counted(app.state.branchline.database.engine) as showing:
         assert "Repair workshop" in ana.get(path).text
     assert len(showing) <= TO_SHOW, "\n".join(showing)
 
@@ -79,7 +63,7 @@ def test_a_place_and_topics_that_nobody_touched_are_neither_looked_up_nor_writte
     app: Starlette, ana: TestClient, path: str
 ) -> None:
     data = {**filled(ana.get(path).text, title="Repair café"), "topics": ["Repair", "Tools"]}
-    with counted(app) as saving:
+    with counted(app.state.branchline.database.engine) as saving:
         assert ana.post(path, data=data).status_code == 303
     assert not [each for each in saving if "branch.city_key IN" in each]
     assert not [each for each in saving if re.match("(INSERT INTO|DELETE FROM) event_(topic|branch)", each)]
@@ -89,7 +73,7 @@ def test_another_title_writes_the_titles_of_its_dates_and_no_date_anew(
     app: Starlette, ana: TestClient, path: str
 ) -> None:
     data = {**filled(ana.get(path).text, title="Repair café"), "topics": ["Repair", "Tools"]}
-    with counted(app) as saving:
+    with counted(app.state.branchline.database.engine) as saving:
         ana.post(path, data=data)
     [written] = [each for each in saving if re.match("(INSERT INTO|DELETE FROM|UPDATE) occurrence", each)]
     assert written.startswith("UPDATE occurrence SET title=?")

@@ -5,8 +5,6 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from html.parser import HTMLParser
@@ -17,7 +15,6 @@ from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -33,7 +30,7 @@ from events.calendars.queries import EVERYTHING, Selection
 from events.config import Settings
 from events.db import Database
 from tests.calendars.test_feeds import weekly
-from tests.conftest import Cast
+from tests.conftest import Cast, counted
 
 # Far enough ahead that every date below is still to come, whenever the tests run.
 THEN = datetime(2043, 11, 23, 12, 0, tzinfo=UTC)
@@ -283,18 +280,6 @@ def test_a_list_is_good_until_its_next_date_is_over_and_then_says_since_when(
     assert b"Second" not in at(noon + timedelta(hours=4)).body
 
 
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        statements.append(statement)
-
-    sa.event.listen(database.engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(database.engine, "before_cursor_execute", note)
-
-
 def test_fifty_events_take_as_many_queries_as_five(
     database: Database, app: Starlette, ben: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
@@ -305,7 +290,7 @@ def test_fifty_events_take_as_many_queries_as_five(
             added(database, publishing, cast.alder)
         taken[total] = {}
         for path in FORMS:
-            with counted(served) as statements:
+            with counted(served.engine) as statements:
                 ben.get(f"{path}?q=tool" if path.startswith("/events") else path)
             taken[total][path] = len(statements)
     assert taken[5] == taken[50] and min(taken[5].values()) > 4, taken

@@ -14,8 +14,8 @@ from events.calendars.content import Publishing
 from events.calendars.models import Event
 from events.db import Database
 from events.web import list_words, month
-from tests.conftest import Cast
-from tests.web.test_event_lists import ONCE, THEN, added, counted
+from tests.conftest import Cast, counted
+from tests.web.test_event_lists import ONCE, THEN, added
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -221,7 +221,7 @@ def test_a_full_month_takes_as_many_queries_as_an_empty_one(
     for number in (0, 10):
         for each in range(number):
             added(database, publishing, cast.alder, **at(8, 8 + each))
-        with counted(app.state.branchline.database) as statements:
+        with counted(app.state.branchline.database.engine) as statements:
             ben.get(f"{DECEMBER}?not=kept")
         taken.append(len(statements))
     assert taken[0] == taken[1] <= 6

@@ -1,14 +1,12 @@
 """What a page asks the database does not grow with what it shows."""
 
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -19,7 +17,7 @@ from events.calendars.drafts import EventDraft
 from events.config import Settings
 from events.db import Database
 from events.places.geo import Point
-from tests.conftest import Cast, branch
+from tests.conftest import Cast, branch, counted, of_pages
 from tests.news.test_notices import HOUR, headline, write
 
 # What the statements find is asked of both engines where they are made.
@@ -68,27 +66,14 @@ def served(app: Starlette, settings: Settings, small_gazetteer: Path) -> Databas
     return database
 
 
-@contextmanager
-def counted(database: Database) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement != "BEGIN" and "_revision" not in statement:
-            statements.append(statement)
-
-    sa.event.listen(database.engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(database.engine, "before_cursor_execute", note)
-
-
 def taken(database: Database, visitor: TestClient, paths: Iterable[str]) -> dict[str, int]:
     """By page, as it is made anew: an address with a parameter that nobody knows is another one each time."""
     numbers = {}
     for path in paths:
-        with counted(database) as statements:
+        with counted(database.engine) as statements:
             page = visitor.get(f"{path}{'&' if '?' in path else '?'}_={next(_another)}")
         assert page.status_code == 200, path
-        numbers[path] = len(statements)
+        numbers[path] = len(of_pages(statements))
     return numbers
 
 
