@@ -32,7 +32,7 @@ def test_ben_finds_who_serves_his_postcode_and_sees_it_on_the_map(window: Watche
     page = window.visit("/")
     page.get_by_label("Postal code, town or branch name").fill("6o614")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Your branch").wait_for()
+    page.get_by_role("heading", name="Your branch", exact=True).wait_for()
     assert page.get_by_text("It serves the postal code 60614.").is_visible()
     assert page.locator(".opening", has_text="Open now").is_visible()
     window.is_accessible()
@@ -61,7 +61,7 @@ def test_ben_refuses_his_position_and_types_instead(window: Watched) -> None:
     assert page.get_by_role("button", name="Usar mi ubicación").is_enabled()
     page.get_by_label("Código postal").fill("60614")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Su sede").wait_for()
+    page.get_by_role("heading", name="Su sede", exact=True).wait_for()
 
 
 def test_without_scripts_the_map_and_the_filters_work(plain_window: Watched) -> None:
