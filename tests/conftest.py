@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from starlette.applications import Starlette
@@ -27,6 +28,9 @@ from .postgres import postgres
 from .small_gazetteer import build_small
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+# How long an example takes says how busy the machine is, and nothing about what is tried.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 # All that has a name, and what tables are made of.
 SCHEMA = """
 SELECT md5(coalesce(string_agg(relname || relkind::text || relnatts, ',' ORDER BY relname), ''))

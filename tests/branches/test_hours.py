@@ -244,7 +244,7 @@ def test_a_day_that_has_no_midnight_begins_an_hour_later() -> None:
     assert spans("Su", date(2026, 9, 6), "America/Santiago") == ["01:00-0300-00:00-0300 open"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(
         ["Europe/Madrid", "America/Santiago", "Australia/Lord_Howe", "Africa/Cairo", "America/Havana"]
@@ -495,7 +495,7 @@ def state_at(rules: Sequence[Simple], wall: datetime) -> State:
     return State.CLOSED
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(simple_rules(), min_size=1, max_size=5), st.integers(0, 60 * 96 - 1))
 def test_another_evaluation_says_the_same(rules: list[Simple], quarter: int) -> None:
     text = rules[0].text + "".join(rule.link + rule.text for rule in rules[1:])

@@ -174,7 +174,7 @@ def test_a_draft_keeps_the_service_area_as_it_was_written() -> None:
         BranchDraft(name="Alder", service_area="x" * (LONGEST + 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(
@@ -536,7 +536,7 @@ def meetings(draw: st.DrawFn) -> tuple[Territory, str, Point | None, Where]:
     return served, country, own, where
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(meetings())
 def test_whatever_fits_is_found_by_a_key(meeting: tuple[Territory, str, Point | None, Where]) -> None:
     served, country, own, where = meeting

@@ -203,7 +203,7 @@ def rules(draw: st.DrawFn) -> str:
     return ";".join(parts)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     text=rules(),
     start=st.datetimes(datetime(1999, 1, 1), datetime(2029, 12, 31)).map(

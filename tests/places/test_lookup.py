@@ -778,7 +778,7 @@ TEXTS = st.one_of(
 ).map(lambda text: text[:300])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.sampled_from([None, "US", "gb", "XX"]), st.sampled_from([(), ("US",), ("GB", "DE")]))
 def test_any_text_is_read_or_answered_within_a_second(
     more: Gazetteer, typed: str, country: str | None, prefer: tuple[str, ...]

@@ -152,7 +152,7 @@ rings = st.lists(
 inner = st.tuples(st.floats(-2.9, 2.9), st.floats(-1.9, 1.9))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ring=rings, at=inner)
 def test_cutting_an_area_changes_nothing_inside_the_window(ring: Track, at: Position) -> None:
     """Whatever the ring is like, crossing itself too; long ones are cut piece by piece first."""

@@ -84,7 +84,7 @@ def test_a_short_code_is_the_nearest_cell_of_that_name(
     assert found.point.longitude == pytest.approx(decoded(full).point.longitude, abs=2e-6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(points())
 def test_every_point_lies_in_the_cell_of_its_code(point: Point) -> None:
     code = full_code(point)
@@ -94,7 +94,7 @@ def test_every_point_lies_in_the_cell_of_its_code(point: Point) -> None:
     assert abs((cell.point.longitude - point.longitude + 180) % 360 - 180) <= 0.5 / PARTS + 2e-6
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(points(88.0), st.sampled_from([2, 4, 6]), st.floats(-0.45, 0.45), st.floats(-0.45, 0.45))
 def test_a_code_that_is_shortened_near_a_place_is_read_there_again(
     point: Point, missing: int, up: float, right: float

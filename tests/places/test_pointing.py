@@ -170,7 +170,7 @@ def test_what_is_no_point_is_left_to_others(typed: str) -> None:
     assert read(typed) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.sampled_from("0123456789.,;-+°'\"NSEWOlatongeu:=?&q( )\u2212\u2032\u00ba"), max_size=60))
 def test_any_such_text_is_a_point_on_earth_or_none_or_a_sentence(typed: str) -> None:
     try:
@@ -181,7 +181,7 @@ def test_any_such_text_is_a_point_on_earth_or_none_or_a_sentence(typed: str) -> 
         assert found is None or (0 < found[1] <= FARTHEST_KM and isinstance(found[0], Point))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(-90, 90), st.floats(-180, 180))
 def test_what_a_point_says_of_itself_is_read_back(latitude: float, longitude: float) -> None:
     point = Point(latitude, longitude)

@@ -189,7 +189,7 @@ def test_the_edge_is_as_near_as_it_is(point: Point, km: float) -> None:
     assert not shape.is_near(point, km * 0.98)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.floats(-60, 60), st.floats(-180, 180), st.floats(0.05, 1), st.floats(0.05, 1),
     st.floats(0, 360), st.floats(0, 90), st.floats(5, 100),
@@ -292,7 +292,7 @@ def test_an_outline_that_winds_around_the_earth_again_and_again_is_refused() -> 
         Shape.all_of(polygon([*there, *[[x, y - 1] for x, y in there[::-1]]]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.floats(), st.integers(-600, 600), st.text(max_size=5)),
@@ -325,7 +325,7 @@ def test_squares_are_numbered_alike_on_both_sides_of_the_date_line() -> None:
     assert cells([(-0.5, -0.5, 0.5, 0.5)], 1.0) == {(-1, 359), (-1, 0), (0, 359), (0, 0)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(-89, 89), st.floats(-180, 180), st.floats(0, 5), st.sampled_from([0.2, 1.0, 10.0]))
 def test_a_point_is_in_a_square_of_every_box_around_it(
     latitude: float, longitude: float, reach: float, size: float

@@ -42,7 +42,7 @@ def slips(draw: st.DrawFn) -> tuple[str, str]:
     return name, typed
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(slips())
 def test_whatever_one_slip_does_the_name_is_looked_at_and_recognised(pair: tuple[str, str]) -> None:
     name, typed = pair
@@ -51,7 +51,7 @@ def test_whatever_one_slip_does_the_name_is_looked_at_and_recognised(pair: tuple
     assert closest(typed, [name]) == {name: 1}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(NAMES)
 def test_a_name_stands_where_its_own_spelling_is_looked_for(name: str) -> None:
     assert set(buckets(name)) <= buckets_near(name)
@@ -79,7 +79,7 @@ def test_a_short_name_with_a_slip_is_another_name(length: int, edits: int) -> No
     assert (closest("x" * length, ["x" * length]) == {}) == (edits == 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(LETTERS, max_size=30), st.lists(NAMES, max_size=20))
 def test_nothing_farther_than_allowed_is_offered(typed: str, names: list[str]) -> None:
     for name, edits in closest(typed, names).items():
@@ -115,7 +115,7 @@ def test_of_codes_that_look_the_same_the_one_with_the_fewest_changes_is_tried_fi
     assert changes[0] == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from("OI0123L9AZ"), max_size=12))
 def test_variants_are_few_and_look_the_same(key: str) -> None:
     found = list(code_variants(key))
