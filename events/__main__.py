@@ -64,11 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     work.set_defaults(run="server:work")
 
     migrate = commands_.add_parser("migrate", help="bring the database to the newest schema")
-    migrate.set_defaults(run="commands:migrate")
+    migrate.set_defaults(run="upkeep:migrate")
 
     move = commands_.add_parser("move", help="copy everything into an empty database of the other engine")
     move.add_argument("to_url", metavar="TO_URL")
-    move.set_defaults(run="commands:move")
+    move.set_defaults(run="upkeep:move")
 
     _places(commands_.add_parser("places", help="the offline directory of places"))
     _branches(commands_.add_parser("branches", help="branches as CSV"))
@@ -76,13 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     _people(commands_.add_parser("people", help="who may sign in"))
 
     routes = commands_.add_parser("routes", help="list every address, who may use it and how often")
-    routes.set_defaults(run="commands:routes")
+    routes.set_defaults(run="upkeep:routes")
 
     doctor = commands_.add_parser("doctor", help="look whether all is well; exit 1 when it is not")
-    doctor.set_defaults(run="commands:doctor")
+    doctor.set_defaults(run="upkeep:doctor")
 
     health = commands_.add_parser("healthcheck", help="exit 0 when the server is ready")
-    health.set_defaults(run="commands:healthcheck")
+    health.set_defaults(run="upkeep:healthcheck")
     return parser
 
 

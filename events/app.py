@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from .branches.queries import Whereabouts
 from .calendars.content import Publishing
+from .calendars.feed_rows import RowsKept
 from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
@@ -117,6 +118,7 @@ def _state(settings: Settings) -> State:
         whereabouts=Whereabouts(),
         answers=Answers(),
         shared=Shared(),
+        rows=RowsKept(),
         revisions=Revisions(database),
         polls=PollCounter(),
         publishing=publishing_of(settings),

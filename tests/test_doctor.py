@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from events import commands, doctor
+from events import doctor, upkeep
 from events.config import Settings
 from events.db import Database
 from events.doctor import ERROR, OK, WARNING, Finding, Level, examine
@@ -74,16 +74,16 @@ def test_all_is_well_on_either_engine(
 def test_one_error_is_enough_to_end_with_1_and_a_warning_is_not(
     well: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert commands.doctor(well, argparse.Namespace()) == 1
+    assert upkeep.doctor(well, argparse.Namespace()) == 1
     assert "error    mail server: 127.0.0.1:" in capsys.readouterr().out
-    assert commands.doctor(replace(well, smtp_url=None), argparse.Namespace()) == 0
+    assert upkeep.doctor(replace(well, smtp_url=None), argparse.Namespace()) == 0
     assert "warning  mail server: BRANCHLINE_SMTP_URL is not set" in capsys.readouterr().out
 
 
 @ON_SQLITE
 def test_no_password_is_printed(well: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    commands.doctor(well, argparse.Namespace())
-    commands.doctor(
+    upkeep.doctor(well, argparse.Namespace())
+    upkeep.doctor(
         replace(well, database_url="postgresql+psycopg://ana:secret@127.0.0.1:1/x"), argparse.Namespace()
     )
     assert "secret@" not in capsys.readouterr().out

@@ -46,8 +46,10 @@ FLOORS = {
     "app": 9,
     "server": 10,
     "doctor": 10,
-    "commands": 11,
-    "__main__": 12,
+    "terminal": 11,
+    "commands": 12,
+    "upkeep": 12,
+    "__main__": 13,
 }
 
 

@@ -6,9 +6,10 @@ drops what is past. Its ETag is the hash of its bytes, so it changes when, and o
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -17,16 +18,17 @@ from sqlmodel import Session, col
 from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
+from .feed_rows import Row, Rows, RowsKept
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
 from .moves import Reach
-from .queries import Selection, branch_ids, topic_ids
+from .queries import Numbers, Selection
 
 WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
-SMALLEST_EVENT = 350  # bytes: no feed can hold more than LARGEST / SMALLEST_EVENT
-_BEGINS, _LONGEST_ZONE = "\nDTSTART;TZID=", 80
+SMALLEST_EVENT = 350  # bytes
+MOST = LARGEST // SMALLEST_EVENT  # no feed can hold more events
 _CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
 # CSS names (RFC 7986 5.9) that can be told apart and read under white text.
 _COLORS = (
@@ -86,12 +88,18 @@ PLAIN = Variant()
 
 
 def finished(
-    session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
+    session: Session,
+    selection: Selection,
+    heading: Heading,
+    now: datetime,
+    variant: Variant = PLAIN,
+    known: RowsKept | None = None,
 ) -> Finished:
-    """The feed of a selection, and how long it is good."""
+    """The feed of a selection, and how long it is good. With `known`, only what has moved is read again."""
     revision, moved_at = current_revision(session)  # first: what moves meanwhile belongs to a later one
-    body, mark = assemble(session, selection, heading, now, variant)
-    changes = _changed_by_time(session, selection, now)
+    asked = _Asked.of(session, selection, now, variant)
+    body, mark = _assembled(asked, heading, _rows(asked, heading.locale, revision, known))
+    changes = _changed_by_time(asked, moved_at)
     if not mark or heading.closed:
         changes.append(midnight(now).replace(day=1))
     if heading.closed:
@@ -104,44 +112,87 @@ def finished(
         changed_at=max(changes, default=LONG_AGO),
         good_until=next_midnight(now),
         revision=revision,
-        reach=reach_of(session, selection),
+        reach=asked.reach,
         mark=mark,
     )
 
 
 def reach_of(session: Session, selection: Selection) -> Reach:
+    return _reach(selection, *_scopes(selection.numbers(session)))
+
+
+def _reach(selection: Selection, branches: Sequence[str], topics: Sequence[str]) -> Reach:
     return Reach(
         event_id=selection.event_id,
-        branches=frozenset(map(branch_scope, branch_ids(session, selection.branches))),
-        topics=frozenset(map(topic_scope, topic_ids(session, selection.topics))),
+        branches=frozenset(branches),
+        topics=frozenset(topics),
         near=selection.near,
         within=selection.within,
     )
 
 
-def _changed_by_time(session: Session, selection: Selection, now: datetime) -> list[datetime]:
-    """The midnights at which something was last dropped from this feed because time passed.
+def _scopes(numbers: Numbers) -> tuple[list[str], list[str]]:
+    return list(map(branch_scope, numbers.branches)), list(map(topic_scope, numbers.topics))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a feed is made of, with the names of branches and topics looked up once."""
+
+    session: Session
+    selection: Selection
+    now: datetime
+    variant: Variant
+    conditions: Sequence[sa.ColumnElement[bool]]
+    branches: Sequence[str]  # scopes
+    topics: Sequence[str]  # scopes
+
+    @classmethod
+    def of(cls, session: Session, selection: Selection, now: datetime, variant: Variant) -> "_Asked":
+        numbers = selection.numbers(session)
+        conditions = selection.conditions(session, numbers=numbers)
+        return cls(session, selection, now, variant, conditions, *_scopes(numbers))
+
+    @property
+    def scopes(self) -> list[Sequence[str]]:
+        """Of the branches and of the topics, where the selection has such."""
+        return [scopes for scopes in (self.branches, self.topics) if scopes]
+
+    @property
+    def reach(self) -> Reach:
+        return _reach(self.selection, self.branches, self.topics)
+
+    @property
+    def today(self) -> datetime:
+        return midnight(self.now)
+
+
+def _changed_by_time(asked: _Asked, moved_at: datetime) -> list[datetime]:
+    """The midnights at which something was last dropped from this feed because time passed, where that is later than
+    `moved_at`: what was before does not count any more, and finding it takes as long as all the rest.
 
     So Last-Modified never goes back, and is the same from every process.
     """
+    if moved_at >= asked.today:
+        return []
     event, gone = table_of(Event).c, table_of(Departure).c
-    mine = selection.conditions(session)
+    mine = asked.conditions
     off = event.state.in_(CALLED_OFF)
-    dropped: list[tuple[Any, timedelta, list[Any]]] = [
+    dropped: list[tuple[Any, timedelta, Sequence[sa.ColumnElement[bool]]]] = [
         (event.ends_at, WINDOW, mine),
         (event.withdrawn_at, TOLD_FOR, mine),
         (event.cancelled_at, TOLD_FOR, [*mine, off]),
         (event.cancelled_at, WINDOW, [*mine, off, event.ends_at.is_(None)]),
-        *((gone.left_at, TOLD_FOR, [gone.scope.in_(scopes)]) for scopes in _scopes(session, selection)),
+        *((gone.left_at, TOLD_FOR, [gone.scope.in_(scopes)]) for scopes in asked.scopes),
     ]
     newest = [
         sa.select(column)
-        .where(column < midnight(now) - told_for, *conditions)
+        .where(column < asked.today - told_for, column >= midnight(moved_at) - told_for, *conditions)
         .order_by(column.desc())
         .limit(1)
         for column, told_for, conditions in dropped
     ]
-    [found] = session.connection().execute(sa.select(*(one.scalar_subquery() for one in newest)))
+    [found] = asked.session.connection().execute(sa.select(*(one.scalar_subquery() for one in newest)))
     return [
         midnight(last + told_for) + timedelta(days=1)
         for last, (_, told_for, _) in zip(found, dropped, strict=True)
@@ -153,7 +204,12 @@ def assemble(
     session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
 ) -> tuple[bytes, str]:
     """The calendar, and the mark of its events; none when it has no event but its own note."""
-    found = _rows(session, selection, heading.locale, now, variant)
+    asked = _Asked.of(session, selection, now, variant)
+    return _assembled(asked, heading, _rows(asked, heading.locale))
+
+
+def _assembled(asked: _Asked, heading: Heading, found: Sequence[Row]) -> tuple[bytes, str]:
+    now = asked.now
     mark, rows = _mark(found), [row for row in found if row.ics]
     body = _written(rows, heading, heading.description, now)
     if len(body) > LARGEST:
@@ -162,7 +218,7 @@ def assemble(
     return body, mark if rows else ""
 
 
-def _written(rows: Sequence["_Row"], heading: Heading, description: str, now: datetime) -> bytes:
+def _written(rows: Sequence[Row], heading: Heading, description: str, now: datetime) -> bytes:
     head = Feed(
         name=heading.name,
         description=description,
@@ -176,7 +232,7 @@ def _written(rows: Sequence["_Row"], heading: Heading, description: str, now: da
     return calendar(head, _zones(rows), [*texts, *(row.ics for row in rows)])
 
 
-def _mark(rows: Sequence["_Row"]) -> str:
+def _mark(rows: Sequence[Row]) -> str:
     events = " ".join(f"{row.event_id}.{row.revision}" for row in rows)
     return hashlib.sha256(events.encode()).hexdigest()[:8] if rows else ""
 
@@ -184,68 +240,69 @@ def _mark(rows: Sequence["_Row"]) -> str:
 # ---------------------------------------------------------------- what is in a feed
 
 
-class _Row(NamedTuple):
-    """Moments stay as the database gives them (SQLite: text), because making datetimes of them costs more than the
-    whole join; in order they are all the same."""
+def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None = None) -> list[Row]:
+    """In a stable order, that of their first dates."""
 
-    event_id: int
-    uid: str
-    revision: int
-    ics: str
-    timezone: str
-    all_day: bool
-    start: str | datetime
-    begins_at: str | datetime
-    ends_at: str | datetime | None
+    def read(events: Collection[int] | None) -> Rows:
+        return _read(asked, locale, events)
 
-    def distance(self, day: datetime) -> timedelta:
-        """From that day; nothing for what is on or goes on."""
-        begins_at = _moment(self.begins_at)
-        if begins_at > day:
-            return begins_at - day
-        return max(day - _moment(self.ends_at), timedelta(0)) if self.ends_at else timedelta(0)
+    if known is None:
+        found = read(None)
+    else:
+        key = (asked.selection, *asked.branches, *asked.topics, locale, asked.variant.hide_cancelled)
+        found = known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, read)
+    rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
+    return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
 
-def _moment(value: str | datetime) -> datetime:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-def _rows(session: Session, selection: Selection, locale: str, now: datetime, variant: Variant) -> list[_Row]:
-    """In a stable order, that of their first dates. What is alive here wins over a farewell to here."""
-    chosen = sa.union_all(*_chosen(session, selection, now, variant))
-    wanted = [_stored(locale, variant).where(table_of(Event).c.id.in_(chosen))]
-    if not variant.hide_cancelled:
-        wanted += _farewells(session, selection, locale, now)
-    found: dict[int, _Row] = {}
+def _read(asked: _Asked, locale: str, events: Collection[int] | None) -> Rows:
+    """Of all events, or of those that are named. What is alive here wins over a farewell to here."""
+    event = table_of(Event).c
+    stored, farewells = _stored(locale, asked.variant), _farewells(asked, locale)
+    if events is None:
+        wanted = [stored.where(event.id.in_(_chosen(asked))), *farewells]
+    else:
+        named, ways = event.id.in_(events), (way.condition for way in _ways(asked))
+        wanted = [stored.where(named, sa.or_(*ways)), *(farewell.where(named) for farewell in farewells)]
+    found: dict[int, Row] = {}
     for statement in wanted:
-        for row in session.connection().execute(statement).all():
-            found.setdefault(row[0], _Row._make(row))
-    rows = sorted(found.values(), key=lambda row: (row.begins_at, row.uid))
-    return [_for_google(row) for row in rows] if variant.for_google else rows
+        for row in map(Row.of, asked.session.connection().execute(statement).all()):
+            found.setdefault(row.event_id, row)
+    return found
 
 
-def _chosen(
-    session: Session, selection: Selection, now: datetime, variant: Variant
-) -> Iterable[sa.Select[tuple[int]]]:
+def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:
     """The ids of the events, before any text is read: a planner might read all there are."""
-    conditions = selection.conditions(session)
-    event, today = table_of(Event).c, midnight(now)
-    if dates := selection.dates():
-        conditions.append(sa.exists().where(col(Occurrence.event_id) == event.id, *dates))
-    ids = sa.select(event.id).where(*conditions)
+    event = table_of(Event).c
+    chosen = []
+    for way in _ways(asked):
+        ids = sa.select(event.id).where(way.condition)
+        if way.first:
+            ids = sa.select(ids.order_by(*way.first, event.uid).limit(MOST).subquery().c.id)
+        chosen.append(ids)
+    return sa.union_all(*chosen)
+
+
+class _Way(NamedTuple):
+    """One of those in which an event gets into a feed. `first`: which come first, of those that may be too many."""
+
+    condition: sa.ColumnElement[bool]
+    first: Sequence[sa.ColumnElement[Any]] = ()
+
+
+def _ways(asked: _Asked) -> Iterator[_Way]:
+    event, now, today = table_of(Event).c, asked.now, asked.today
+    mine = [*asked.conditions]
+    if dates := asked.selection.dates():
+        mine.append(sa.exists().where(col(Occurrence.event_id) == event.id, *dates))
     coming = sa.or_(event.ends_at.is_(None), event.ends_at >= today)
     recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
-    most = LARGEST // SMALLEST_EVENT
-    for some in (
-        ids.where(*_public(now), coming).order_by(event.begins_at, event.uid),
-        ids.where(*_public(now), recent).order_by(event.ends_at.desc(), event.uid),
-    ):
-        yield sa.select(some.limit(most).subquery().c.id)
-    yield ids.where(_just_off(now))
-    if not variant.hide_cancelled:
-        yield ids.where(event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR)
-        yield from _drafts_again(session, selection, now)
+    yield _Way(sa.and_(*mine, *_public(now), coming), [event.begins_at])
+    yield _Way(sa.and_(*mine, *_public(now), recent), [event.ends_at.desc()])
+    yield _Way(sa.and_(*mine, _just_off(now)))
+    if not asked.variant.hide_cancelled:
+        yield _Way(sa.and_(*mine, event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR))
+        yield from map(_Way, _drafts_again(asked))
 
 
 def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
@@ -253,7 +310,7 @@ def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
     text = (
         sa.func.coalesce(rendered.without_cancelled, rendered.ics) if variant.hide_cancelled else rendered.ics
     )
-    columns = (event.id, event.uid, event.revision, text, event.timezone, event.all_day)
+    columns = (event.id, event.uid, event.revision, text)
     return (
         sa.select(*columns, _raw(event.start), _raw(event.begins_at), _raw(event.ends_at))
         .join(table_of(Rendered), rendered.event_id == event.id)
@@ -279,35 +336,26 @@ def _just_off(now: datetime) -> sa.ColumnElement[bool]:
     return sa.and_(event.state.in_(CALLED_OFF), event.withdrawn_at.is_(None), event.cancelled_at >= since)
 
 
-def _drafts_again(session: Session, selection: Selection, now: datetime) -> list[sa.Select[tuple[int]]]:
+def _drafts_again(asked: _Asked) -> list[sa.ColumnElement[bool]]:
     """What was public and is a draft again: known by what was published, for the draft is nobody's business.
 
     Feeds that select by more than branches or topics let go of it without a word.
     """
-    event = table_of(Event).c
+    event, selection = table_of(Event).c, asked.selection
     listed = sa.literal(",") + event.listed_in + sa.literal(",")
     only = Selection(branches=selection.branches, topics=selection.topics, event_id=selection.event_id)
     if selection != only:
         return []
-    held = [
-        sa.or_(*(listed.contains(f",{scope},") for scope in scopes)) for scopes in _scopes(session, selection)
-    ]
+    held = [sa.or_(*(listed.contains(f",{scope},") for scope in scopes)) for scopes in asked.scopes]
     if selection.event_id is not None:
         held.append(event.id == selection.event_id)
-    off = (event.deleted_at.is_(None), event.withdrawn_at >= midnight(now) - TOLD_FOR)
-    return [sa.select(event.id).where(*off, *held)]
+    off = (event.deleted_at.is_(None), event.withdrawn_at >= asked.today - TOLD_FOR)
+    return [sa.and_(*off, *held)]
 
 
-def _scopes(session: Session, selection: Selection) -> list[list[str]]:
-    """Of the branches and of the topics, where the selection has such."""
-    branches = [branch_scope(number) for number in branch_ids(session, selection.branches)]
-    topics = [topic_scope(number) for number in topic_ids(session, selection.topics)]
-    return [scopes for scopes in (branches, topics) if scopes]
-
-
-def _farewells(session: Session, selection: Selection, locale: str, now: datetime) -> list[sa.Select[Any]]:
+def _farewells(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
     """What the feeds of branches or of topics say of the events that left them; other feeds say nothing."""
-    scopes = _scopes(session, selection)
+    scopes, selection = asked.scopes, asked.selection
     if len(scopes) != 1 or selection not in (
         Selection(branches=selection.branches),
         Selection(topics=selection.topics),
@@ -315,21 +363,21 @@ def _farewells(session: Session, selection: Selection, locale: str, now: datetim
         return []
     event, gone = table_of(Event).c, table_of(Departure).c
     times = (_raw(gone.start), _raw(event.begins_at), _raw(event.ends_at))
-    columns = (event.id, event.uid, event.revision, gone.ics, gone.timezone, gone.all_day)
+    columns = (event.id, event.uid, event.revision, gone.ics)
     return [
         sa.select(*columns, *times)
         .join(table_of(Departure), gone.event_id == event.id)
-        .where(gone.scope.in_(scopes[0]), gone.locale == locale, gone.left_at >= midnight(now) - TOLD_FOR)
+        .where(gone.scope.in_(scopes[0]), gone.locale == locale, gone.left_at >= asked.today - TOLD_FOR)
         .order_by(gone.scope)
     ]
 
 
-def _for_google(row: _Row) -> _Row:
+def _for_google(row: Row) -> Row:
     """No text of anybody can hold such a line: in texts line breaks are escaped."""
     return row._replace(ics=row.ics.replace(_CANCELLED, _CONFIRMED))
 
 
-def _nearest_dates(rows: Sequence[_Row], now: datetime) -> list[_Row]:
+def _nearest_dates(rows: Sequence[Row], now: datetime) -> list[Row]:
     """As many as fit, those first that are nearest to today (not to this moment: the bytes stand for a day)."""
     kept: set[int] = set()
     size = 0
@@ -341,13 +389,9 @@ def _nearest_dates(rows: Sequence[_Row], now: datetime) -> list[_Row]:
     return [row for row in rows if row.event_id in kept]
 
 
-def _zones(rows: Iterable[_Row]) -> dict[str, date]:
+def _zones(rows: Iterable[Row]) -> dict[str, date]:
     """Each zone that the texts name, with the first of January before its earliest event."""
     years: dict[str, int] = {}
-    for row in rows:
-        at = row.ics.find(_BEGINS)  # a pattern takes ten times as long, and there are a thousand rows
-        if at >= 0:
-            key, _, begins = row.ics[at + len(_BEGINS) : at + _LONGEST_ZONE].partition(":")
-            year = int(str(row.start)[:4])
-            years[key] = min(year, int(begins[:4]), years.get(key, year))
+    for key, year in filter(None, {row.zone for row in rows}):
+        years[key] = min(year, years.get(key, year))
     return {key: date(years[key], 1, 1) for key in sorted(years)}

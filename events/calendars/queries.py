@@ -26,6 +26,13 @@ LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
 NARROWED = 3  # a walk goes farther for what is of one topic, or in one language
 
 
+class Numbers(NamedTuple):
+    """The ids of the branches and topics that a selection names."""
+
+    branches: list[int]
+    topics: list[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Which events: every part narrows; branches and topics are alternatives among themselves."""
@@ -42,11 +49,20 @@ class Selection:
     text: str = ""
     event_id: int | None = None
 
-    def conditions(self, session: Session, shown: int | None = None) -> list[sa.ColumnElement[bool]]:
+    def numbers(self, session: Session) -> "Numbers":
+        """Raises NotFound for a topic or branch that does not exist."""
+        branches = branch_ids(session, self.branches) if self.branches else []
+        return Numbers(branches, topic_ids(session, self.topics) if self.topics else [])
+
+    def conditions(
+        self, session: Session, shown: int | None = None, *, numbers: "Numbers | None" = None
+    ) -> list[sa.ColumnElement[bool]]:
         """On the `event` table alone. Raises NotFound for a topic or branch that does not exist.
 
-        `shown`: so many dates are wanted, the first or last in their order (see `walking`).
+        `shown`: so many dates are wanted, the first or last in their order (see `walking`). `numbers`: where they are
+        known already.
         """
+        numbers = numbers or self.numbers(session)
         found: list[sa.ColumnElement[bool]] = []
         most = few(session, shown) if shown and (self.near or self.topics) else None
         if self.near is not None and self.within is not None:
@@ -54,13 +70,10 @@ class Selection:
             walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
             found.append(within(session, table_of(Event), self.near, self.within, walked))
         if self.branches:
-            ids = sa.select(col(EventBranch.event_id)).where(
-                col(EventBranch.branch_id).in_(branch_ids(session, self.branches))
-            )
+            ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
             found.append(col(Event.id).in_(ids))
         if self.topics:
-            wanted = topic_ids(session, self.topics)
-            ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(wanted))
+            ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(numbers.topics))
             found.append(one_of(session, ids, most))
         if self.online is not None:
             kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)

@@ -106,7 +106,7 @@ def _finished(
     asked = query(request)
     variant = Variant(asked["cancelled"] == "hide", asked["client"] == "google")
     heading = heading_of(request, selection, path, name, closed, variant)
-    return feeds.finished(session, selection, heading, now(), variant)
+    return feeds.finished(session, selection, heading, now(), variant, state_of(request).rows)
 
 
 def heading_of(

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from ..branches.queries import Whereabouts
 from ..calendars.content import Publishing
+from ..calendars.feed_rows import RowsKept
 from ..calendars.polls import PollCounter
 from ..config import Settings
 from ..db import Database
@@ -60,6 +61,7 @@ class State:
     whereabouts: Whereabouts
     answers: Answers
     shared: Shared
+    rows: RowsKept
     revisions: Revisions
     polls: PollCounter
     publishing: Publishing

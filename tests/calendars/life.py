@@ -21,7 +21,8 @@ from events.branches.models import Branch, Status
 from events.calendars import derived, imports, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
-from events.calendars.feeds import Heading, Note, Variant, assemble
+from events.calendars.feed_rows import RowsKept
+from events.calendars.feeds import Heading, Note, Variant, assemble, finished
 from events.calendars.horizon import rule_of
 from events.calendars.models import Event
 from events.calendars.queries import EVERYTHING, Selection
@@ -67,6 +68,7 @@ class World:
     admin: TestClient
     now: datetime
     ids: dict[str, int] = field(default_factory=dict)
+    rows: RowsKept = field(default_factory=lambda: RowsKept(fewest=1))
 
     def tick(self, **more: float) -> datetime:
         self.now += timedelta(**more or {"hours": 1})
@@ -86,7 +88,10 @@ class World:
             locale="en",
         )
         with self.database.reading() as session:
-            return assemble(session, selection, heading, self.now, variant or Variant())[0]
+            body, _ = assemble(session, selection, heading, self.now, variant or Variant())
+            patched = finished(session, selection, heading, self.now, variant or Variant(), self.rows)
+        assert patched.body == body, "made of what is known and of what has moved, it says something else"
+        return body
 
     def branch(self, session: Session, slug: str) -> Branch:
         return session.exec(select(Branch).where(col(Branch.slug) == slug)).one()

@@ -1,0 +1,142 @@
+"""The rows a feed is joined from, kept so that after an edit only those are read that it was about."""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any, NamedTuple
+
+from sqlmodel import Session
+
+from .moves import Reach, moves_since
+
+FEWEST = 100  # rows: fewer are read again as quickly
+MOST_BYTES = 32_000_000  # of texts, in each process
+MOST_MOVED = 50  # events: more are read quicker all together
+_BESIDE_TEXT = 400  # bytes of a row in memory, roughly
+_BEGINS, _LONGEST_ZONE = "\nDTSTART;TZID=", 80
+
+
+class Row(NamedTuple):
+    """Moments stay as the database gives them (SQLite: text), because making datetimes of them costs more than the
+    whole join; in order they are all the same."""
+
+    event_id: int
+    uid: str
+    revision: int
+    ics: str
+    start: str | datetime
+    begins_at: str | datetime
+    ends_at: str | datetime | None
+    zone: tuple[str, int] | None  # that its text names, and the year from which on it must be right
+
+    @classmethod
+    def of(cls, stored: Sequence[Any]) -> "Row":
+        """Of the other columns, in their order."""
+        return cls._make((*stored, _zone(stored[3], stored[4])))
+
+    def distance(self, day: datetime) -> timedelta:
+        """From that day; nothing for what is on or goes on."""
+        begins_at = _moment(self.begins_at)
+        if begins_at > day:
+            return begins_at - day
+        return max(day - _moment(self.ends_at), timedelta(0)) if self.ends_at else timedelta(0)
+
+
+def _zone(ics: str, start: str | datetime) -> tuple[str, int] | None:
+    at = ics.find(_BEGINS) + len(_BEGINS)  # a pattern takes ten times as long
+    if at < len(_BEGINS):
+        return None
+    key, _, begins = ics[at : at + _LONGEST_ZONE].partition(":")
+    stored = int(start[:4]) if isinstance(start, str) else start.year
+    return key, min(stored, int(begins[:4]))
+
+
+def _moment(value: str | datetime) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+Rows = Mapping[int, Row]
+Read = Callable[[Collection[int] | None], Rows]  # of those events, or all
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    revision: int  # of the calendars
+    day: datetime
+    rows: Rows
+    size: int
+
+
+class RowsKept:
+    """Of the feeds that were asked for last, by what they select. What is kept is bounded in bytes.
+
+    The bargain is that of `moves`: whatever changes a text or which events a feed has says which event it was, or
+    that it may have been any.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES, fewest: int = FEWEST) -> None:
+        self._most, self._fewest = most_bytes, fewest
+        self._lock = Lock()
+        self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self.size = 0
+
+    def rows(
+        self,
+        session: Session,
+        key: Hashable,
+        reach: Reach,
+        revision: int,
+        day: datetime,
+        most: int,
+        read: Read,
+    ) -> Rows:
+        """What `read` gives for all events, at that revision on that day.
+
+        `most`: with so many rows there may be others, and one that leaves makes room for another.
+        """
+        with self._lock:
+            known = self._known.get(key)
+        moved = _moved(session, known, reach, revision) if known and known.day == day else None
+        if known is None or moved is None:
+            rows = read(None)
+            size = _size(rows.values())
+        else:
+            rows, size = {**known.rows}, known.size
+            size -= _size(row for number in moved if (row := rows.pop(number, None)))
+            newer = read(moved) if moved else {}
+            rows |= newer
+            size += _size(newer.values())
+        if len(rows) >= most:
+            self._put(key, None)
+            return read(None) if moved else rows
+        self._put(key, _Known(revision, day, rows, size) if len(rows) >= self._fewest else None)
+        return rows
+
+    def _put(self, key: Hashable, known: _Known | None) -> None:
+        with self._lock:
+            before = self._known.pop(key, None)
+            self.size -= before.size if before else 0
+            if known is None or known.size > self._most:
+                return
+            self._known[key] = known
+            self.size += known.size
+            while self.size > self._most:
+                self.size -= self._known.popitem(last=False)[1].size
+
+
+def _moved(session: Session, known: _Known, reach: Reach, revision: int) -> set[int] | None:
+    """Which events may be otherwise than they are known. None: any."""
+    moves = moves_since(session.connection(), known.revision, revision)
+    if moves is None:
+        return None
+    moved = {move.event_id for move in moves if move.event_id in known.rows or reach.touched_by(move)}
+    numbers = {number for number in moved if number is not None}
+    return numbers if len(numbers) == len(moved) <= MOST_MOVED else None
+
+
+def _size(rows: Iterable[Row]) -> int:
+    return sum(sys.getsizeof(row.ics) + _BESIDE_TEXT for row in rows)

@@ -1,0 +1,135 @@
+"""After an edit only those events are read that it was about."""
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlmodel import Session
+
+from events.calendars.feed_rows import MOST_MOVED, Row, Rows, RowsKept
+from events.calendars.kept import current_revision
+from events.calendars.moves import ANYTHING, Move, Reach, move_revision
+from events.db import Database
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+TODAY = datetime(2026, 11, 26, tzinfo=UTC)
+HERE = Reach(branches=frozenset({"branch:1"}))
+MOST = 1000
+
+
+class Stored:
+    """What is stored, and for which events it was read. None: for all."""
+
+    def __init__(self, number: int) -> None:
+        self.texts = {each: f"text {each}" for each in range(1, number + 1)}
+        self.asked: list[Collection[int] | None] = []
+
+    def __call__(self, events: Collection[int] | None) -> Rows:
+        self.asked.append(events)
+        chosen = self.texts if events is None else [each for each in events if each in self.texts]
+        return {each: Row(each, str(each), 1, self.texts[each], "", "", None, None) for each in chosen}
+
+
+class Asking:
+    def __init__(self, session: Session, kept: RowsKept, stored: Stored) -> None:
+        self.session, self.kept, self.stored = session, kept, stored
+
+    def rows(self, day: datetime = TODAY, most: int = MOST, key: str = "here") -> Rows:
+        revision, _ = current_revision(self.session)
+        return self.kept.rows(self.session, key, HERE, revision, day, most, self.stored)
+
+    def move(self, move: Move) -> None:
+        move_revision(self.session, TODAY, move)
+
+    @property
+    def last_asked(self) -> Collection[int] | None:
+        return self.stored.asked[-1]
+
+
+@pytest.fixture
+def asking(database: Database) -> Iterator[Asking]:
+    with database.writing() as session:
+        move_revision(session, TODAY)
+        yield Asking(session, RowsKept(fewest=1), Stored(5))
+
+
+def here(event_id: int) -> Move:
+    return Move(event_id, frozenset({"branch:1"}), ())
+
+
+def test_only_what_was_edited_is_read_again(asking: Asking) -> None:
+    assert [*asking.rows()] == [1, 2, 3, 4, 5]
+    asking.stored.texts[3] = "changed"
+    asking.move(here(3))
+    assert asking.rows()[3].ics == "changed"
+    assert asking.stored.asked == [None, {3}]
+
+
+def test_what_has_left_goes_and_what_has_come_is_there(asking: Asking) -> None:
+    asking.rows()
+    del asking.stored.texts[2]
+    asking.stored.texts[9] = "new"
+    asking.move(here(2))
+    asking.move(here(9))
+    assert sorted(asking.rows()) == [1, 3, 4, 5, 9]
+    assert asking.last_asked == {2, 9}
+
+
+def test_what_moves_elsewhere_is_not_read(asking: Asking) -> None:
+    asking.rows()
+    asking.move(Move(77, frozenset({"branch:2"}), ()))
+    asking.rows()
+    assert asking.stored.asked == [None]
+
+
+def test_what_goes_elsewhere_leaves(asking: Asking) -> None:
+    """Though nothing says that it was here, it is known to have been."""
+    asking.rows()
+    del asking.stored.texts[4]
+    asking.move(Move(4, frozenset({"branch:2"}), ()))
+    assert 4 not in asking.rows()
+
+
+@pytest.mark.parametrize("moves", [[ANYTHING], [here(number) for number in range(1, MOST_MOVED + 2)]])
+def test_all_is_read_when_anything_or_much_may_have_moved(asking: Asking, moves: list[Move]) -> None:
+    asking.rows()
+    for move in moves:
+        asking.move(move)
+    asking.rows()
+    assert asking.stored.asked == [None, None]
+
+
+def test_all_is_read_on_another_day(asking: Asking) -> None:
+    asking.rows()
+    asking.rows(TODAY + timedelta(days=1))
+    assert asking.stored.asked == [None, None]
+
+
+def test_all_is_read_where_one_that_leaves_makes_room(asking: Asking) -> None:
+    """With as many as fit, there may be more."""
+    asking.rows(most=6)
+    asking.stored.texts[6] = "the sixth"
+    asking.move(here(6))
+    asking.rows(most=6)
+    asking.rows(most=6)
+    assert asking.stored.asked == [None, {6}, None, None]
+
+
+def test_what_is_kept_is_bounded_and_the_oldest_goes_first(asking: Asking) -> None:
+    asking.rows()
+    one = asking.kept.size
+    asking.kept = RowsKept(most_bytes=2 * one, fewest=1)
+    for key in ("a", "b", "c", "c", "b"):
+        asking.rows(key=key)
+    assert asking.stored.asked == [None] * 4
+    assert asking.kept.size == 2 * one
+    asking.rows(key="a")
+    assert asking.stored.asked == [None] * 5
+
+
+def test_few_rows_are_not_kept(asking: Asking) -> None:
+    asking.kept = RowsKept(fewest=6)
+    asking.rows()
+    asking.rows()
+    assert (asking.stored.asked, asking.kept.size) == ([None, None], 0)
