@@ -356,10 +356,8 @@ def _drafts_again(asked: _Asked) -> list[sa.ColumnElement[bool]]:
 def _farewells(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
     """What the feeds of branches or of topics say of the events that left them; other feeds say nothing."""
     scopes, selection = asked.scopes, asked.selection
-    if len(scopes) != 1 or selection not in (
-        Selection(branches=selection.branches),
-        Selection(topics=selection.topics),
-    ):
+    only = Selection(branches=selection.branches), Selection(topics=selection.topics)
+    if len(scopes) != 1 or selection not in only or asked.variant.hide_cancelled:
         return []
     event, gone = table_of(Event).c, table_of(Departure).c
     times = (_raw(gone.start), _raw(event.begins_at), _raw(event.ends_at))
