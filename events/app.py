@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -72,8 +73,9 @@ def create_app(settings: Settings) -> Starlette:
 
     async def flush_now_and_then() -> None:
         while True:
-            await asyncio.sleep(FLUSH_EVERY_S)
-            await asyncio.get_running_loop().run_in_executor(state.threads, flush_polls)
+            # Not all processes at once, and not where an organizer's save would stand behind it.
+            await asyncio.sleep(FLUSH_EVERY_S * random.uniform(0.5, 1.5))  # noqa: S311
+            await asyncio.get_running_loop().run_in_executor(None, flush_polls)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ from .models import PollCount
 
 KEPT = timedelta(days=60)
 SHOWN = 7  # days
+AT_ONCE = 100  # rows in one transaction
 
 # Each by what its User-Agent holds; the first that fits. Browsers last: many apps call themselves Mozilla too.
 FAMILIES = (
@@ -74,19 +75,24 @@ class PollCounter:
         """Adds what was counted to the table; returns how many polls that were. What cannot be written is kept."""
         with self._lock:
             counts, self.counts = self.counts, {}
-        if not counts:
-            return 0
+        left = sorted(counts, key=str)
         try:
-            with database.writing() as session:
-                for poll, (number, unchanged) in sorted(counts.items(), key=lambda item: str(item[0])):
-                    values = {**_key(poll), "polls": number, "unchanged": unchanged}
-                    session.connection().execute(_ADD, values)
+            while (
+                left
+            ):  # in parts: a feed that changes each second has many rows, and organizers wait meanwhile
+                rows = [
+                    {**_key(poll), "polls": counts[poll][0], "unchanged": counts[poll][1]}
+                    for poll in left[:AT_ONCE]
+                ]
+                with database.writing() as session:
+                    session.connection().execute(_ADD, rows)
+                del left[:AT_ONCE]
         except SQLAlchemyError:
             with self._lock:
-                for poll, (number, unchanged) in counts.items():
+                for poll in left:
                     found = self.counts.setdefault(poll, [0, 0])
-                    found[0] += number
-                    found[1] += unchanged
+                    found[0] += counts[poll][0]
+                    found[1] += counts[poll][1]
             raise
         return sum(number for number, _ in counts.values())
 

@@ -1,6 +1,7 @@
 """Who follows a branch: counted by kind of app, in memory, and nobody is known by it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -95,6 +96,31 @@ def test_what_could_not_be_written_is_kept(database: Database, engines: Engines,
         counter.flush(nowhere)
     nowhere.dispose()
     assert counter.flush(database) == 1
+
+
+def test_many_counts_are_written_in_parts_and_what_was_written_is_not_written_again(
+    database: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed that changes each second has a row for each of its states: organizers wait for none of it."""
+    monkeypatch.setattr(polls, "AT_ONCE", 2)
+    counter = PollCounter()
+    for number in range(5):
+        counter.count(Poll(cast.alder.id or 0, NOW.date(), "Apple", f"mark-{number}"), unchanged=False)
+    parts, writing = [], database.writing
+
+    def failing_once() -> Any:
+        parts.append(1)
+        if len(parts) == 2:
+            raise sa.exc.OperationalError("INSERT", {}, Exception("locked"))
+        return writing()
+
+    monkeypatch.setattr(database, "writing", failing_once)
+    with pytest.raises(sa.exc.OperationalError):
+        counter.flush(database)
+    assert len(counter.counts) == 3
+    assert counter.flush(database) == 3
+    with database.reading() as session:
+        assert [row.polls for row in session.exec(select(PollCount))] == [1] * 5
 
 
 def test_polls_of_a_branch_that_is_no_more_hold_nothing_up(database: Database, cast: Cast) -> None:
