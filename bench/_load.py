@@ -25,7 +25,7 @@ import sqlalchemy as sa
 import uvicorn
 from uvicorn.importer import import_from_string
 
-from events import server
+from events import logs, server
 from events.config import Settings
 from tests.postgres import postgres
 from tests.smtp_sink import free_port
@@ -375,7 +375,7 @@ def _print(name: str, *cells: str) -> None:
 def main() -> None:
     named, port, *arguments = sys.argv[1:]
     settings = Settings(data_dir=Path(), database_url="", secret_key="", port=int(port))
-    server.set_up_logging()
+    logs.set_up("text")
     server.end_on_signals()
     sockets = server.listen(HOST, settings.port)
     config = server.config_of(import_from_string(named)(*arguments), settings, HOST)

@@ -70,10 +70,19 @@ def _parser() -> argparse.ArgumentParser:
     move.add_argument("to_url", metavar="TO_URL")
     move.set_defaults(run="upkeep:move")
 
+    backup = commands_.add_parser("backup", help="keep everything in one file, while the site runs")
+    backup.add_argument("file", metavar="FILE", help="- for standard output")
+    backup.add_argument("--with-secrets", action="store_true", help="the secret key too")
+    backup.set_defaults(run="upkeep:backup")
+
+    restore = commands_.add_parser("restore", help="bring back what a file of `backup` holds")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.set_defaults(run="upkeep:restore")
+
     _places(commands_.add_parser("places", help="the offline directory of places"))
     _branches(commands_.add_parser("branches", help="branches as CSV"))
     _events(commands_.add_parser("events", help="events as iCalendar"))
-    _people(commands_.add_parser("people", help="who may sign in"))
+    _people(commands_.add_parser("people", help="who may sign in, and what is held about somebody"))
 
     routes = commands_.add_parser("routes", help="list every address, who may use it and how often")
     routes.set_defaults(run="upkeep:routes")
@@ -136,6 +145,14 @@ def _people(parser: argparse.ArgumentParser) -> None:
     invite.add_argument("--role", choices=("organizer", "branch-admin", "admin"), default="organizer")
     invite.add_argument("--password-stdin", action="store_true", help="set a password from standard input")
     invite.set_defaults(run="commands:people_invite")
+    held = verbs.add_parser("export", help="everything that is held about a person, as JSON")
+    held.add_argument("email", metavar="EMAIL")
+    held.set_defaults(run="commands:people_export")
+    remove = verbs.add_parser("remove", help="remove everything that is held about a person")
+    remove.add_argument("email", metavar="EMAIL")
+    remove.add_argument("--yes", action="store_true", help="without being asked")
+    remove.add_argument("--dry-run", action="store_true", help="say what would go")
+    remove.set_defaults(run="commands:people_remove")
 
 
 def _port(text: str) -> int:

@@ -12,10 +12,11 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from . import metrics
 from .branches.queries import Whereabouts
 from .calendars.content import Publishing
 from .calendars.feed_rows import RowsKept
@@ -30,6 +31,7 @@ from .web.answers import Answers, Shared
 from .web.assets import Assets
 from .web.environment import Templates
 from .web.keeping import FromMemory
+from .web.observing import observed, watch_loop
 from .web.responses import on_error
 from .web.routes import routes
 from .web.security import Guard, Language, security_headers
@@ -56,8 +58,10 @@ class Site(Starlette):
         self.memory = memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not await self.memory.answered(scope, send):
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif not await self.memory.answered(scope, send):
+            await observed(super().__call__, scope, receive, send)
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -80,8 +84,11 @@ def create_app(settings: Settings) -> Starlette:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         flushing = asyncio.create_task(flush_now_and_then())
-        yield
+        watching = asyncio.create_task(watch_loop(state.answers))
+        with metrics.published(settings.run_dir):
+            yield
         flushing.cancel()
+        watching.cancel()
         state.threads.submit(flush_polls)
         state.close()
 
@@ -97,6 +104,7 @@ def create_app(settings: Settings) -> Starlette:
             BranchlineError: on_error,
             HTTPException: on_error,
             OperationalError: on_error,
+            ClientDisconnect: on_error,
             Exception: _for_the_unexpected(settings),
         },
     )

@@ -1,6 +1,8 @@
 """What each command does. Each takes the settings and its options and returns an exit status."""
 
 import argparse
+import contextlib
+import json
 import sys
 from dataclasses import replace
 from datetime import date
@@ -16,9 +18,13 @@ from .calendars import derived, horizon, imports, moves, timezones
 from .config import DEMO_DATABASE, Settings
 from .db import Database
 from .errors import ConfigurationError, NotFound, Refusal, RefusedRows, say
+from .mail import files_naming
 from .news import writing as news
 from .people import permissions, sign_in
 from .people.models import OneTimeLink, Purpose, Role
+from .personal import holding
+from .personal.kinds import Whom
+from .personal.searching import Mention
 from .places import gazetteer
 from .places.lookup import Gazetteer
 from .places.packages import GazetteerUnavailable
@@ -29,6 +35,7 @@ DEMO_NAME = "Riverbend Tool Libraries"
 DEMO_DATA = (Path(__file__).parent / "data", Path(__file__).parent.parent / "data")
 DEMO_ORGANIZER, DEMO_ADMIN = "organizer@example.org", "admin@example.org"
 DEMO_BRANCH = "lincoln-park"
+EMPTY_WITHIN_S = 15.0
 
 
 # ---------------------------------------------------------------- the demo
@@ -220,6 +227,86 @@ def people_invite(settings: Settings, options: argparse.Namespace) -> int:
         )
     print(_sign_in_link(settings, token))
     return 0
+
+
+def people_export(settings: Settings, options: argparse.Namespace) -> int:
+    with ready_database(settings) as database, database.reading() as session:
+        about = holding.whom(session, options.email)
+        found = holding.held(session, about)
+    found["mails that are files"] = [str(path) for path in files_naming(settings.mail_dir, about.spellings)]
+    with output_file(None) as out:
+        out.write(json.dumps(found, indent=2, ensure_ascii=False, default=str).encode() + b"\n")
+    return 0
+
+
+def people_remove(settings: Settings, options: argparse.Namespace) -> int:
+    """Counts first, and asks; `--dry-run` does no more than count."""
+    if not (options.yes or options.dry_run or sys.stdin.isatty()):
+        raise ConfigurationError(say("Nothing has been removed: add --yes to remove it without being asked."))
+    with ready_database(settings) as database:
+        about, would, files = _to_be_removed(settings, database, options.email)
+        _print_removed(would, len(files))
+        if options.dry_run or ((would or files) and not _confirmed(options, about.email)):
+            print("Nothing has been changed.")
+            return 0
+        with database.writing() as session:
+            holding.remove(session, about)
+        for path in files:
+            path.unlink(missing_ok=True)
+        _leave_no_trace(database)
+        with database.reading() as session:
+            _print_left(about, holding.left(session, about))
+    return 0
+
+
+def _to_be_removed(
+    settings: Settings, database: Database, email: str
+) -> tuple[Whom, list[holding.Removed], list[Path]]:
+    """Tried in a transaction that is taken back: what is counted is what would happen."""
+    with database.reading() as session:
+        about = holding.whom(session, email)
+    would: list[holding.Removed] = []
+    with contextlib.suppress(_TakenBack), database.writing() as session:
+        would = holding.remove(session, about)
+        raise _TakenBack
+    return about, would, list(files_naming(settings.mail_dir, about.spellings))
+
+
+class _TakenBack(Exception):
+    """Leaves a transaction without keeping what it did."""
+
+
+def _confirmed(options: argparse.Namespace, email: str) -> bool:
+    """Nobody removes a person by a slip."""
+    if options.yes:
+        return True
+    print(f"Remove all that is held about {email}? Type yes: ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() == "yes"
+
+
+def _print_removed(removed: list[holding.Removed], files: int) -> None:
+    for one in removed:
+        print(f"{one.number:6} {one.kind}: {'stays for others, without the person' if one.stay else 'goes'}")
+    if files:
+        print(f"{files:6} mails that are files: goes")
+
+
+def _leave_no_trace(database: Database) -> None:
+    """Bytes of removed rows lie about in a log and in statistics until somebody clears them away."""
+    database.take_stock()
+    if not database.is_sqlite:
+        print("PostgreSQL keeps removed rows in its files until the next VACUUM, and in its logs for longer.")
+    elif not database.empty_log(EMPTY_WITHIN_S):
+        print("Somebody is reading: SQLite's log still has it, until the worker empties it within the hour.")
+
+
+def _print_left(about: Whom, left: list[Mention]) -> None:
+    print(f"Nothing is held about {about.email} any more.")
+    if left:
+        print("Others have written the address into these texts; change them where they are edited:")
+    for mention in left:
+        print(f"  {mention}")
+    print("Backups that were made before still have it: let them run out, or make a new one and remove them.")
 
 
 def _branch(session: Session, slug: str) -> Branch:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from .errors import ConfigurationError, say
 from .language import LOCALE_DIR, SOURCE
 from .later import loaded_later
+from .logs import Format
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -44,6 +45,8 @@ class Settings:
     rate_limits: bool = True
     follow_http: bool = False  # followed calendars may use plain http
     port: int = 8000
+    metrics_token: str = ""  # none: /metrics is for this machine alone
+    log_format: Format = "text"
 
     @property
     def public_url(self) -> str:
@@ -62,6 +65,11 @@ class Settings:
     def site_dir(self) -> Path:
         """What the operator writes: site.toml (`identity`), its pictures, and Markdown pages."""
         return self.data_dir / "site"
+
+    @property
+    def run_dir(self) -> Path:
+        """What processes of this machine tell each other while they live."""
+        return self.data_dir / "run"
 
     @property
     def mail_dir(self) -> Path:
@@ -88,6 +96,8 @@ class Settings:
             rate_limits=_switch("BRANCHLINE_RATE_LIMITS", read("BRANCHLINE_RATE_LIMITS", "on")),
             follow_http=_switch("BRANCHLINE_FOLLOW_HTTP", read("BRANCHLINE_FOLLOW_HTTP", "off")),
             port=_port(read("PORT", "8000")),
+            metrics_token=read("BRANCHLINE_METRICS_TOKEN"),
+            log_format=_log_format(read("BRANCHLINE_LOG_FORMAT", "text")),
         )
 
 
@@ -133,7 +143,7 @@ def database_url(url: str) -> str:
 
 def _usable_directory(path: Path) -> Path:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)  # what people wrote is in it
     except OSError as error:
         raise ConfigurationError(
             say("The data directory %(path)s cannot be made: %(why)s.", path=path, why=error.strerror)
@@ -237,6 +247,13 @@ def _units(text: str) -> Literal["mi", "km"] | None:
         case "mi" | "km":
             return text
     raise ConfigurationError(say("BRANCHLINE_UNITS must be mi or km, not %(text)s.", text=text))
+
+
+def _log_format(text: str) -> Format:
+    match text:
+        case "text" | "json":
+            return text
+    raise ConfigurationError(say("BRANCHLINE_LOG_FORMAT must be text or json, not %(text)s.", text=text))
 
 
 def _switch(name: str, text: str) -> bool:

@@ -34,8 +34,10 @@ SQLITE_PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "temp_store=MEMORY",
+    "secure_delete=ON",  # what is removed is overwritten: it is nowhere in the file any more
 )
 WAL_PAUSE_S = 0.02
+CHECKPOINT_TRY_MS = 100
 CACHE_KB = 2_000  # of pages of a file of SQLite, for each connection, at most
 SAMPLED = 1000  # rows of each index, so that it takes as long with many as with few
 
@@ -152,6 +154,7 @@ class Database:
             max_overflow=0,
             pool_pre_ping=not _is_sqlite(url),
             connect_args=outages.patience(url),
+            hide_parameters=True,  # an error is written into the log, and must not tell there what somebody typed
         )
         if _is_sqlite(url):
             sa.event.listen(self.engine, "connect", lambda held, _: _prepare_sqlite(held, cache_kb))
@@ -208,6 +211,23 @@ class Database:
             with self._writers.begin() as connection:
                 connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED}")
                 connection.exec_driver_sql("ANALYZE")
+
+    def empty_log(self, within_s: float) -> bool:
+        """Brings the write-ahead log of SQLite into its file and cuts it off: what was removed stands in it until then.
+
+        False: somebody was reading all the while. In short tries, because writers wait behind each.
+        """
+        if not self.is_sqlite:
+            return True
+        until = time.monotonic() + within_s
+        with contextlib.closing(self.engine.raw_connection()) as held:
+            while True:
+                held.cursor().execute(f"PRAGMA busy_timeout={CHECKPOINT_TRY_MS}")
+                [busy, *_] = held.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                held.cursor().execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+                if not busy or time.monotonic() > until:
+                    return not busy
+                time.sleep(CHECKPOINT_TRY_MS / 1000)
 
     def dispose(self) -> None:
         self.engine.dispose()

@@ -23,6 +23,7 @@ import httpcore2
 
 from .drafts import host_in_ascii
 from .errors import BranchlineError, Message, Unreadable, say
+from .metrics import counts, refusals
 
 CONNECT_WITHIN_S = 3.0  # of one address that swallows packets: the next may do better
 LONGEST_URL = 2000
@@ -110,6 +111,7 @@ class _Wanted:
         return [(name, value) for name, value in wanted.items() if value]
 
 
+@refusals("branchline_fetch_failures")
 def fetch(
     url: str,
     *,
@@ -365,6 +367,7 @@ class _PublicOnly(httpcore2.NetworkBackend):
         lookup.join(self._allowance.seconds())
         addresses = lookup.addresses
         if port not in PORTS.values() or not all(is_public(address) for address in addresses):
+            counts.count("branchline_fetch_forbidden_addresses")
             raise httpcore2.ConnectError("not public")
         return addresses
 

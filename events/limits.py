@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Field, Session
 
 from .db import Database, PrivateRow
 from .errors import TooOften
+from .metrics import counts
+from .outages import is_away, is_deadlock
 
 STEP = 100
 
@@ -105,15 +108,26 @@ class Limiter:
             return pages.used < pages.draw_at
 
     def draw(self, limit: Limit, who: str, now: datetime) -> None:
-        """Adds what was used since the last time to the shared count; raises TooOften when it is used up."""
+        """Adds what was used since the last time to the shared count; raises TooOften when it is used up.
+
+        While that cannot be written (a full disk), this process counts alone: pages are to be read all the same.
+        """
         with self._lock:
             pages = self._pages.setdefault(who, _Pages())
             if pages.refused:
                 raise _too_often(limit, now)
-            amount, pages.told = pages.used - pages.told, pages.used
-        left = limit.most - self._add(limit, who, now, amount)
+            used = pages.used
+            amount, pages.told = used - pages.told, used
+        try:
+            left = limit.most - self._add(limit, who, now, amount)
+        except OperationalError as error:
+            with self._lock:
+                pages.told -= amount
+            if is_away(error) or is_deadlock(error):
+                raise
+            left = limit.most - used
         with self._lock:
-            pages.draw_at = max(pages.draw_at, pages.told + min(max(left + 1, 1), STEP))
+            pages.draw_at = max(pages.draw_at, used + min(max(left + 1, 1), STEP))
             pages.refused = left < 0
         if pages.refused:
             raise _too_often(limit, now)
@@ -133,6 +147,7 @@ class Limiter:
 
 
 def _too_often(limit: Limit, now: datetime) -> TooOften:
+    counts.count("branchline_rate_limit_refusals", limit=limit.name)
     return TooOften(retry_after=max(1, limit.window_end(now) - int(now.timestamp())))
 
 

@@ -12,8 +12,10 @@ import re
 import socket
 import ssl
 import unicodedata
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from email import message_from_bytes
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
@@ -291,3 +293,24 @@ def _write(message: EmailMessage, directory: Path) -> None:
     draft = target.with_suffix(".part")
     draft.write_bytes(message.as_bytes())
     draft.replace(target)
+
+
+# ---------------------------------------------------------------- mails that are files
+
+
+def files_naming(directory: Path, spellings: Collection[str]) -> Iterator[Path]:
+    """Those to or from an address (given in lower case), or with it in their text."""
+    for path in sorted(directory.glob("*.eml")):
+        message = message_from_bytes(path.read_bytes(), policy=SMTP)
+        parts = (part for part in message.walk() if part.get_content_maintype() == "text")
+        said = " ".join([*map(str, message.values()), *(part.get_content() for part in parts)]).lower()
+        if any(spelled in said for spelled in spellings):
+            yield path
+
+
+def forget_files(directory: Path, before: datetime) -> None:
+    """Files are kept no longer than what is in the outbox. Another worker may do the same at this moment."""
+    for path in directory.glob("*.eml"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()

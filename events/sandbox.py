@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import IO, NoReturn, TypeAlias
 
 from .errors import BranchlineError, Message, Unreadable, say
+from .metrics import refusals
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
@@ -35,7 +36,7 @@ Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json
 class Limits:
     """`memory_bytes` is address space: Python and a calendar parser alone take 50 MB. macOS has no such limit."""
 
-    cpu_s: int = 5
+    cpu_s: int = 4
     memory_bytes: int = 300_000_000
     wall_s: float = 15.0
     output_bytes: int = 20_000_000
@@ -73,6 +74,7 @@ class Crashed(BranchlineError):
         self.details = details
 
 
+@refusals("branchline_sandbox_refusals")
 def run(task: str, data: bytes, arguments: Mapping[str, Json], limits: Limits = USUAL) -> bytes:
     """What `task`, "package.module:function" of ours, yields for `data`, joined.
 

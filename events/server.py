@@ -7,7 +7,9 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,13 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from . import migrations
+from . import logs, metrics, migrations, presence
 from .config import Settings
 from .errors import ConfigurationError, Unavailable, say
 from .later import loaded_later, without_collecting
@@ -34,15 +37,19 @@ if TYPE_CHECKING:
     from . import app as site
     from . import db
     from . import worker as working
+    from .backups import making
 else:
     exc = loaded_later("sqlalchemy.exc")
     db = loaded_later("events.db")
+    making = loaded_later("events.backups.making")
     site = loaded_later("events.app")
     working = loaded_later("events.worker")
 
 FINISH_WITHIN_S = 10
+TAKEN_WITHIN_MS = 20_000  # what the kernel has still to send to a client that takes nothing any more
 HEAD_START_S = 1.0  # of those who wait for the first page, before the worker
 BACKLOG = 2048
+MOST_FILES = 8192  # connections of a process (`connections.MOST`), and what it opens besides
 log = logging.getLogger("branchline")
 
 
@@ -57,9 +64,10 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 def work(settings: Settings, options: argparse.Namespace) -> int:
     """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
     end_on_signals()
+    presence.stay(settings.data_dir)
     _migrate_embedded(settings)
-    set_up_logging()
-    with _worker(settings) as threads:
+    logs.set_up(settings.log_format)
+    with metrics.published(settings.run_dir), _worker(settings) as threads:
         while all(thread.is_alive() for thread in threads):
             threads[0].join(timeout=1)
     return 1
@@ -69,7 +77,8 @@ def _migrate_embedded(settings: Settings) -> None:
     url = settings.database_url
     if url.startswith(migrations.SQLITE) and not migrations.file_is_newest(url):
         with opened(settings) as database:
-            migrations.upgrade(database)
+            if said := making.upgrade(settings, database, datetime.now(UTC)):
+                print(said, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
@@ -77,7 +86,8 @@ def opened(settings: Settings) -> "Iterator[db.Database]":
     """The database, for a command. Raises Unavailable when it cannot be used."""
     database = db.Database(settings.database_url, size=1)
     try:
-        yield database
+        with presence.present(settings.data_dir):
+            yield database
     except exc.DatabaseError as error:
         why = " ".join(str(error.orig).split())
         raise Unavailable(say("The database cannot be used: %(why)s", why=why)) from error
@@ -87,7 +97,9 @@ def opened(settings: Settings) -> "Iterator[db.Database]":
 
 def run(settings: Settings, host: str, workers: int) -> int:
     """Serves until SIGTERM or Ctrl+C. With one process the worker runs inside it."""
-    set_up_logging()
+    presence.stay(settings.data_dir)
+    logs.set_up(settings.log_format)
+    allow_many_files()
     if workers > 1:
         return _run_several(settings, host, workers)
     sockets = listen(host, settings.port)
@@ -181,6 +193,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
         for family, kind, protocol, _, address in dict.fromkeys(found):
             listening = socket.socket(family, kind, protocol)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sys.platform == "linux":  # connections inherit it
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKEN_WITHIN_MS)
             if family == socket.AF_INET6:
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:
@@ -200,21 +214,49 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def set_up_logging() -> None:
-    """To standard error: what happens, without query strings, names or addresses of visitors."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        force=True,
-    )
+def allow_many_files() -> None:
+    """Each connection is one, and many systems allow a process a thousand unless it asks for more."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if most == resource.RLIM_INFINITY else min(most, MOST_FILES)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def app_from_environment() -> "Starlette":
     """For the processes of `--workers N`, which start afresh."""
-    set_up_logging()
+    settings = Settings.from_environment(os.environ)
+    presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
+    logs.set_up(settings.log_format)
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():
-        return site.create_app(Settings.from_environment(os.environ))
+        return site.create_app(settings)
+
+
+def _end_with_parent() -> None:
+    """Who watches over this process may be killed, and cannot say so. What outlived it would keep the port from those
+    that are started in its place.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Several(Multiprocess):
+    """The first process alone: if all begin at once on few cores, each waits for the others and none answers."""
+
+    def init_processes(self) -> None:
+        self._add()
+        [first] = self.processes
+        while first.process.is_alive() and not self.signal_queue and not first.is_ready(timeout=0.1):
+            pass
+        for _ in range(1, self.processes_num):
+            self._add()
+
+    def _add(self) -> None:
+        process = Process(self.config, self.sockets)
+        process.start()
+        self.processes.append(process)
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:
@@ -222,7 +264,7 @@ def _run_several(settings: Settings, host: str, workers: int) -> int:
     os.environ["PORT"] = str(settings.port)
     os.environ.pop("PORT_FILE", None)
     config = config_of("events.server:app_from_environment", settings, host, workers=workers)
-    Multiprocess(config, sockets=sockets).run()
+    _Several(config, sockets=sockets).run()
     return 0
 
 
@@ -233,6 +275,8 @@ def config_of(app: "Starlette | str", settings: Settings, host: str, workers: in
         port=settings.port,
         factory=isinstance(app, str),
         workers=workers,
+        http="events.connections:Connection",
+        ws="none",
         log_config=None,
         access_log=False,  # it would write query strings, which hold what visitors searched for
         server_header=False,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from . import migrations
+from .backups import making
 from .config import Settings
 from .db import Database
 from .errors import ConfigurationError, say
@@ -25,8 +26,8 @@ else:
 def ready_database(settings: Settings) -> Iterator[Database]:
     """An embedded database is brought to the newest schema; another must be there already."""
     with opened(settings) as database:
-        if database.is_sqlite:
-            migrations.upgrade(database)
+        if database.is_sqlite and (said := making.upgrade(settings, database, now())):
+            print(said, file=sys.stderr)
         with database.reading() as session:
             if not migrations.is_newest(session.connection()):
                 raise ConfigurationError(

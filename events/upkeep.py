@@ -3,9 +3,11 @@ status."""
 
 import argparse
 import http.client
+import sys
 from dataclasses import replace
+from pathlib import Path
 
-from . import migrations
+from .backups import making, restoring
 from .config import Settings, database_url
 from .doctor import ERROR, examine
 from .errors import Unavailable, say
@@ -16,20 +18,45 @@ from .terminal import now, output_file
 from .web.endpoints import Declared, declared
 from .web.routes import routes as table_of_routes
 
+STANDARD_OUTPUT = "-"
+
 
 def migrate(settings: Settings, options: argparse.Namespace) -> int:
     with opened(settings) as database:
-        migrations.upgrade(database)
+        _say(making.upgrade(settings, database, now()))
     return 0
 
 
 def move(settings: Settings, options: argparse.Namespace) -> int:
     target_url = database_url(options.to_url)
     with opened(settings) as source, opened(replace(settings, database_url=target_url)) as target:
-        migrations.upgrade(source)
+        _say(making.upgrade(settings, source, now()))
         copied = move_everything(source, target)
     print(f"{sum(copied.values())} rows in {len(copied)} tables copied and counted.")
     return 0
+
+
+def backup(settings: Settings, options: argparse.Namespace) -> int:
+    asked = {"with_secrets": options.with_secrets, "now": now()}
+    with opened(settings) as database:
+        if options.file == STANDARD_OUTPUT:
+            made = making.back_up_to_pipe(settings, database, sys.stdout.buffer, **asked)
+        else:
+            made = making.back_up(settings, database, Path(options.file), **asked)
+    _say(f"{sum(made.rows.values())} rows and {sum(one.size for one in made.members):,} bytes backed up.")
+    return 0
+
+
+def restore(settings: Settings, options: argparse.Namespace) -> int:
+    for sentence in restoring.told(restoring.restore(settings, options.file, now())):
+        print(sentence)
+    return 0
+
+
+def _say(text: str) -> None:
+    """Beside what goes to standard output."""
+    if text:
+        print(text, file=sys.stderr)
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:

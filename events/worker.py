@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from . import fetching, limits, migrations, outages
+from . import fetching, limits, metrics, migrations, outages
 from .calendars import derived, following, moves, pictures, polls, sources
 from .calendars.content import Publishing
 from .config import Settings
 from .db import UNEXPECTED, Database
 from .desk import freshness, notices, proposals, reports, sheets
-from .mail import Mail, NotNow, Undeliverable, composed, deliver
+from .mail import Mail, NotNow, Undeliverable, composed, deliver, forget_files
 from .messages import delivery, outbox, refusals
 from .news import headlines
 from .news.notices import pictures_in_use
@@ -33,6 +33,7 @@ PAUSE_S = 1.0
 AT_ONCE = 4  # mails on their way
 MARK_WITHIN_S = 20.0  # together with mail.SEND_WITHIN_S less than the lease of a mail
 CLEAN_EVERY_S = 3600.0
+EMPTY_WITHIN_S = 2.0
 LOOK_EVERY_S = 15.0
 ASK_EVERY_S = 86_400.0
 
@@ -62,6 +63,7 @@ class Worker:
         ready = False
         while not self._stop.is_set():
             busy = 0
+            self._tell_of_turn()
             try:
                 ready = ready or self.is_ready()
                 if ready:
@@ -70,6 +72,10 @@ class Worker:
                 log.warning("the database does not answer, trying again: %s", error.orig)
             self._stop.wait(0 if busy else PAUSE_S)
         self.database.dispose()
+
+    def _tell_of_turn(self) -> None:
+        name = threading.current_thread().name
+        metrics.counts.hold("branchline_worker_last_turn_timestamp_seconds", time.time(), thread=name)
 
     def _done(self, job: Job) -> int:
         """A fault of ours in one job ends neither the others nor the thread: without it no mail would go any more."""
@@ -173,7 +179,9 @@ class Worker:
         if time.monotonic() - self._up_to_date < LOOK_EVERY_S:
             return 0
         with self.database.reading() as session:
-            if not derived.needs_refresh(session, self.publishing, _now()):
+            is_behind = derived.needs_refresh(session, self.publishing, _now())
+            metrics.counts.hold("branchline_horizon_behind", is_behind)
+            if not is_behind:
                 self._up_to_date = time.monotonic()
                 return 0
         with self.database.writing() as session:
@@ -315,7 +323,10 @@ class Worker:
             choices.forget_past(session, _now())
             moves.forget_past(session)
             pictures.forget_unused(session, _now(), pictures_in_use(_now()))
+        forget_files(self.settings.mail_dir, _now() - outbox.KEEP_MESSAGES)
         self.database.take_stock()
+        if not self.database.empty_log(EMPTY_WITHIN_S):
+            log.info("somebody reads all the while: the log of SQLite is emptied the next time")
         self._cleaned = time.monotonic()
         return 0
 

@@ -17,7 +17,7 @@ def settings(tmp_path: Path, **variables: str) -> Settings:
 def test_with_nothing_set_everything_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = Settings.from_environment({})
-    assert found.data_dir == Path("data") and found.data_dir.is_dir()
+    assert found.data_dir == Path("data") and stat.S_IMODE(found.data_dir.stat().st_mode) == 0o700
     assert found.database_url == "sqlite:///data/branchline.db"
     assert (found.base_url, found.smtp_url, found.units) == (None, None, None)
     assert (found.locales, found.port, found.rate_limits) == (("en", "es"), 8000, True)
@@ -40,6 +40,8 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
         BRANCHLINE_TRUSTED_PROXIES="10.0.0.1,10.0.0.2",
         BRANCHLINE_RATE_LIMITS="off",
         BRANCHLINE_FOLLOW_HTTP="on",
+        BRANCHLINE_METRICS_TOKEN="a token",
+        BRANCHLINE_LOG_FORMAT="json",
         PORT="9000",
     )
     assert found == Settings(
@@ -56,6 +58,8 @@ def test_everything_that_is_set_is_read(tmp_path: Path) -> None:
         trusted_proxies=("10.0.0.1", "10.0.0.2"),
         rate_limits=False,
         follow_http=True,
+        metrics_token="a token",
+        log_format="json",
         port=9000,
     )
     assert found.secure
@@ -74,6 +78,8 @@ VARIABLES = {
     "BRANCHLINE_UNITS": "mi",
     "BRANCHLINE_TRUSTED_PROXIES": "10.0.0.1",
     "BRANCHLINE_RATE_LIMITS": "off",
+    "BRANCHLINE_METRICS_TOKEN": "a token",
+    "BRANCHLINE_LOG_FORMAT": "json",
     "BRANCHLINE_FOLLOW_HTTP": "on",
     "PORT": "9000",
 }
@@ -125,6 +131,7 @@ BAD = [
     ("BRANCHLINE_LOCALES", "../es", "BRANCHLINE_LOCALES names ../es"),
     ("BRANCHLINE_UNITS", "furlongs", "must be mi or km, not furlongs"),
     ("BRANCHLINE_RATE_LIMITS", "no", "BRANCHLINE_RATE_LIMITS must be on or off, not no"),
+    ("BRANCHLINE_LOG_FORMAT", "xml", "BRANCHLINE_LOG_FORMAT must be text or json, not xml"),
     ("PORT", "http", "PORT must be a number up to 65535, not http"),
     ("PORT", "65536", "PORT must be a number up to 65535"),
     ("PORT", "-1", "PORT must be a number up to 65535"),

@@ -1,6 +1,8 @@
 """The far end is a real server in a network of its own, where every address of the world, public or not, is reached."""
 
+import ast
 import gzip
+import re
 import socket
 import threading
 import time
@@ -16,6 +18,7 @@ from events.errors import Unreadable
 from events.fetching import Fetched, Unreachable, normal_url
 
 from .namespace import ADDRESS, Answer, Asked, Upstream, Wire, public_upstream, trusted_certificates
+from .test_project import calls, imported, modules
 
 CALENDAR = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
 HERE = f"http://{ADDRESS}"
@@ -241,6 +244,19 @@ def test_a_redirect_from_https_to_http_is_refused(
     assert str(refusal(upstream, f"https://{ADDRESS}", allow_http=False)) == NOTHING_USABLE
     assert [asked.path for asked in upstream.asked] == ["/"]
     assert fetch(upstream, f"https://{ADDRESS}", allow_http=True).body == CALENDAR
+
+
+def test_a_name_that_changes_its_mind_on_the_way_is_refused(
+    upstream: Upstream, names: dict[str, list[str]]
+) -> None:
+    def moved_meanwhile(_: Asked) -> Answer:
+        names["calendar.example.org"] = ["10.0.0.1"]
+        return moved("http://calendar.example.org/c.ics")
+
+    upstream.answers = {"/": moved_meanwhile, "/c.ics": Answer(200, {}, CALENDAR)}
+    names["calendar.example.org"] = [ADDRESS]
+    assert str(refusal(upstream, "http://calendar.example.org/")) == NOTHING_USABLE
+    assert (upstream.connections, names) == ([ADDRESS], {})
 
 
 # --- What is not public
@@ -646,3 +662,52 @@ def test_http_is_for_those_who_allow_it(upstream: Upstream) -> None:
         normal_url("http://example.org/", allow_http=False)
     assert str(refusal(upstream, HERE, allow_http=False)) == NOTHING_USABLE
     assert upstream.connections == []
+
+
+# --- No other way out
+
+# What can open a connection, whoever brings it. Databases are reached through SQLAlchemy.
+WAYS_OUT = re.compile(
+    r"(socket|ssl|http\.client|urllib\.request|ftplib|imaplib|poplib|smtplib|telnetlib|xmlrpc|socketserver"
+    r"|httpx2?|httpcore2?|h11|requests|urllib3|aiohttp|aiosmtplib|websockets|anyio|trio|asyncio\.(open_connection|streams))"
+    r"(\.|$)"
+)
+MAY_CONNECT = {
+    "events/fetching.py": "what a link names, and this file is about it",
+    "events/mail.py": "the operator's own mail server",
+    "events/upkeep.py": "this very site, on the loopback: is it healthy?",
+    "events/server.py": "nobody: it listens",
+    "events/connections.py": "nobody: it lets go of who came",
+}
+
+
+def loaded(tree: ast.Module) -> Iterator[str]:
+    """What is loaded at its first use."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("loaded_later", "import_module")):
+            yield from (str(part.value) for part in node.args if isinstance(part, ast.Constant))
+
+
+def test_whatever_goes_out_goes_through_here() -> None:
+    """A second way would be one that nobody has thought through: redirects, addresses, time, size."""
+    connecting = {
+        str(path)
+        for path, tree in modules().items()
+        if any(WAYS_OUT.match(name) for name in chain(imported(path, tree), loaded(tree)))
+    }
+    assert connecting <= MAY_CONNECT.keys()
+    assert {"events/fetching.py", "events/mail.py"} <= connecting
+
+
+def test_what_could_connect_by_itself_is_not_asked_to() -> None:
+    """asyncio can; and feedparser fetches what looks like an address, unless it is given a file."""
+    connects = r"\.(open_connection|create_connection|sock_connect|create_datagram_endpoint|urlopen)$"
+    asked = [call for tree in modules().values() for call in calls(tree) if re.search(connects, call)]
+    assert asked == []
+    parsed = [
+        ast.unparse(node.args[0])
+        for tree in modules().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "feedparser.parse"
+    ]
+    assert parsed and all(given.startswith("io.BytesIO(") or given.startswith("BytesIO(") for given in parsed)

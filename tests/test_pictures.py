@@ -15,6 +15,7 @@ from events import pictures
 from events.errors import TooLarge, Unreadable
 from events.pictures import LIMITS, Header, check, decode, measured, prepare, small_width
 from events.sandbox import OverLimits
+from tests.fixtures.hostile_pictures import SECRET, hostile_pictures
 
 RED, GREEN, BLUE, WHITE = (200, 20, 20), (20, 160, 20), (20, 20, 200), (255, 255, 255)
 Colour = tuple[int, int, int]
@@ -335,3 +336,38 @@ def test_what_comes_back_is_looked_at_as_a_strangers(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(pictures, "run", lambda *_, answer=answer: answer)
         with pytest.raises(Unreadable):
             prepare(b"")
+
+
+# --- Made to hurt, or to tell
+
+
+HOSTILE = {each.name: each for each in hostile_pictures()}
+
+
+def test_there_are_more_than_twenty_hostile_pictures() -> None:
+    assert len(HOSTILE) == len(hostile_pictures()) >= 20
+
+
+@pytest.mark.parametrize("name", [name for name, each in HOSTILE.items() if not each.heavy])
+def test_a_hostile_picture_ends_in_a_sentence_or_in_pictures_of_ours(name: str) -> None:
+    """Those that take seconds are for `./dev bench trust pictures`; how much they may take is the sandbox's."""
+    hostile = HOSTILE[name]
+    data = hostile.make()
+    try:
+        check(data)
+        _, *jpegs = decode(io.BytesIO(data))
+    except (Unreadable, TooLarge):
+        assert not hostile.shows
+        return
+    assert hostile.shows
+    for jpeg in jpegs:
+        assert markers(jpeg) == {0xE0} and not re.search(rb"Secret|alert|GPS", jpeg)
+        assert max(Image.open(io.BytesIO(jpeg)).size) <= 1600
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
+def test_a_photo_loses_where_it_was_taken_and_keeps_which_way_is_up(kind: str) -> None:
+    data = HOSTILE[f"{kind}-that-says-where"].make()
+    assert SECRET.encode() in data
+    image = shown(data)
+    assert close(image, (30, 5), (240, 240, 240)) and close(image, (30, 55), (10, 10, 10))

@@ -14,9 +14,10 @@ from .queries import OF_EVENTS, Selection, since
 
 def number_up_to(session: Session, selection: Selection, now: datetime, most: int) -> int:
     """Of the dates that `queries.upcoming` lists; `most` + 1 when there are more."""
-    narrowed = [*selection.dates(), *selection.conditions(session, most)]
+    begin = since(selection, now)
+    narrowed = [*selection.dates(), *selection.conditions(session, most, since=begin)]
     query = _counted(narrowed) if narrowed else _all_counted()
-    asked = {"since": since(selection, now), "most": most + 1}
+    asked = {"since": begin, "most": most + 1}
     number: int = session.connection().execute(query, asked).scalar_one()
     return number
 

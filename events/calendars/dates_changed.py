@@ -198,6 +198,11 @@ def settle(session: Session, work: Work) -> bool:
     return session.connection().execute(sa.delete(table).where(*mine)).rowcount == 1
 
 
+def forget_all(session: Session) -> int:
+    """Of a database that comes out of a back-up: they may have been told since."""
+    return session.connection().execute(sa.delete(table_of(DateChange))).rowcount
+
+
 def _due(now: datetime) -> sa.Select[tuple[int]]:
     table = table_of(DateChange)
     free = sa.or_(table.c.leased_until.is_(None), table.c.leased_until < now)

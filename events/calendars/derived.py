@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
+from ..db import table_of
 from ..errors import Message, say
 from ..language import language
 from ..places.geo import Point
@@ -294,6 +295,19 @@ def forget_farewells(session: Session, now: datetime) -> int:
     if gone:
         move_revision(session, now)
     return gone
+
+
+def outnumber(session: Session, steps: int, now: datetime) -> None:
+    """After an older state came back: calendars may know later numbers of its events, and would ignore all that is
+    said with lower ones (RFC 5546 2.1.4). So each event and each changed date is `steps` ahead of where it was, and
+    is derived again."""
+    moment = now.replace(microsecond=0)
+    event, override, rendered = table_of(Event), table_of(Override), table_of(Rendered)
+    for table, moved in ((event, event.c.published_at.is_not(None)), (override, override.c.revision > 0)):
+        ahead = {"revision": table.c.revision + steps, "modified_at": moment}
+        session.connection().execute(sa.update(table).where(moved).values(ahead))
+    session.connection().execute(sa.update(rendered).values(made_for=""))
+    move_revision(session, now)
 
 
 def _is_stale(publishing: Publishing, now: datetime) -> sa.ColumnElement[bool]:

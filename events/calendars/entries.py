@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree import ElementTree
@@ -45,7 +45,7 @@ class Item:
     updated_at: datetime
     tags: Sequence[tuple[str, str]] = ()
     authors: Sequence[tuple[str, str]] = ()
-    record: dict[str, object] = field(default_factory=dict)
+    record: Mapping[str, object] = field(default_factory=dict)
 
 
 def urn(uid: str) -> str:

@@ -11,7 +11,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from time import monotonic
 
 import sqlalchemy as sa
@@ -24,7 +23,7 @@ from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
 from ..sandbox import Crashed, packed
 from .content import Publishing
-from .imports import CHUNK, branches_by_slug, taken_apart_within
+from .imports import CHUNK, branches_by_slug, in_turns, taken_apart_within
 from .models import CalendarSource, Event, SourceState, State
 from .reading import Reading, checksum_lines, read
 from .reconciling import ImportReport, Reconciler
@@ -172,11 +171,8 @@ def _take_over(
     database: Database, reconciler: Reconciler, reading: Reading, *, followed: bool
 ) -> ImportReport:
     """A few events a transaction: others can write in between, and what was cut off is done again."""
-    items = iter(reading.items)
-    while chunk := list(islice(items, CHUNK)):
-        with database.writing() as session:
-            for item in chunk:
-                reconciler.take(session, item)
+    for _ in in_turns(database, iter(reading.items), reconciler.take):
+        pass
     if followed:
         with database.reading() as session:
             gone = [event.id for event in reconciler.vanished(session)]

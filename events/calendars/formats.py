@@ -4,8 +4,9 @@ Atom and JSON Feed have one entry for each event, with the date that comes next:
 news, not fifty-two. CSV has a row for each date.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from ..branches.sheet import written
 from ..drafts import tidy
@@ -27,13 +28,63 @@ COLUMNS = (
 # ---------------------------------------------------------------- one date, or one event, for programs
 
 
-def record(shown: Said, publishing: Publishing, spoken: Language) -> dict[str, object]:
+class Named(TypedDict):
+    slug: str
+    name: str
+
+
+class Facts(TypedDict):
+    """What is told of a date and of an event alike. `/openapi.json` is made of these."""
+
+    id: int | None
+    uid: str
+    title: str
+    start: str
+    end: str
+    timezone: str
+    all_day: bool
+    status: str
+    reason: str
+    moved_from: str | None
+    attendance: str
+    place: str
+    address: str
+    latitude: float | None
+    longitude: float | None
+    branches: list[Named]
+    topics: list[Named]
+    online_url: str
+    registration_url: str
+    cost: str
+    access: list[str]
+    language: str
+    updated: str
+
+
+class DateRecord(Facts):
+    original_start: str
+    url: str
+
+
+class EventRecord(Facts):
+    state: str
+    description: str
+    translations: dict[str, dict[str, str]]
+    rrule: str
+    exdates: list[str]
+    next_start: str | None
+    dates_to_come: int
+    url: str
+
+
+def record(shown: Said, publishing: Publishing, spoken: Language) -> DateRecord:
     """The one plain form of a date. Times have the offset of their zone; all-day events have first and last day.
 
     Of one event no two dates have the same `original_start`; it stays when the date is moved.
     """
     planned = shown.override.original_start if shown.override else shown.start
-    return _facts(shown, spoken) | {
+    return {
+        **_facts(shown, spoken),
         "original_start": written_start(shown, planned),
         "url": publishing.page_of(shown.event, spoken, shown.planned_day),
     }
@@ -41,14 +92,15 @@ def record(shown: Said, publishing: Publishing, spoken: Language) -> dict[str, o
 
 def event_record(
     told: Told, next_start: datetime | None, dates_to_come: int, publishing: Publishing, spoken: Language
-) -> dict[str, object]:
+) -> EventRecord:
     """The one plain form of an event: its first date, and by which rule and exceptions it has others.
 
     `next_start`: by the wall clock; `dates_to_come`: how many take place, as far ahead as dates are written out.
     """
     event, shown = told.event, content.said(told)
     rule = rule_of(event)
-    return _facts(shown, spoken) | {
+    return {
+        **_facts(shown, spoken),
         "state": event.state,
         "description": event.description,
         "translations": event.translations or {},
@@ -60,8 +112,7 @@ def event_record(
     }
 
 
-def _facts(shown: Said, spoken: Language) -> dict[str, object]:
-    """What is told of a date and of an event alike."""
+def _facts(shown: Said, spoken: Language) -> Facts:
     event, told = shown.event, shown.told
     changed_at = shown.override and shown.override.modified_at
     return {
@@ -116,7 +167,7 @@ def csv(heading: Heading, dates: Sequence[Said], publishing: Publishing, spoken:
     return "".join([written(COLUMNS), *map(written, rows)]).encode()
 
 
-def _cells(values: dict[str, object]) -> list[str | float | None]:
+def _cells(values: Mapping[str, object]) -> list[str | float | None]:
     return [_cell(values[column]) for column in COLUMNS]
 
 

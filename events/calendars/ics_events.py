@@ -243,7 +243,7 @@ class _Series:
         changed = list(self._changed.items())
         for path, message in found.items():
             head, _, rest = path.partition(".")
-            if head != "overrides":
+            if head != "overrides" or not rest:  # not of one of the changes: of the event, or of their number
                 raise Unusable(message)
             original, (line, _) = changed[int(rest.partition(".")[0])]
             self._leave_out(original, line, message)

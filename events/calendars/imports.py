@@ -6,14 +6,15 @@ Bad components stay out with a reason, the good ones go in, a few at a time.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import islice
-from typing import BinaryIO
+from time import monotonic
+from typing import BinaryIO, TypeVar
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
 from ..db import Database, table_of
-from ..errors import NotFound, say
+from ..errors import NotFound, Refusal, say
 from ..language import language
 from . import derived, vevents
 from .content import Publishing
@@ -23,7 +24,10 @@ from .models import PUBLIC, Event
 from .parsing import ImportedEvent, Window, read_calendar
 from .reconciling import ImportReport, Reconciler
 
-CHUNK = 50  # events a transaction
+CHUNK = 50  # events a transaction, at most
+TURN_S = 0.2  # after which a transaction ends: an organizer who saves meanwhile waits no longer
+
+Item = TypeVar("Item")
 
 
 def import_events(
@@ -50,14 +54,38 @@ def import_events(
     file.seek(0)
     reconciler = Reconciler(owners, publishing, now, branch=branch, weeks=weeks)
     items = read_calendar(file, window=window, default_timezone=default_timezone)
-    while chunk := list(islice(items, CHUNK)):
-        with database.reading() if dry_run else database.writing() as session:
-            for item in chunk:
-                reconciler.take(session, item, write=not dry_run)
+    turns = _looked_at(database, items, reconciler) if dry_run else in_turns(database, items, reconciler.take)
+    for number in turns:
         if progress:
-            progress(len(chunk))
+            progress(number)
     reconciler.report.sort()
     return reconciler.report
+
+
+def in_turns(
+    database: Database, items: Iterator[Item], write: Callable[[Session, Item], None]
+) -> Iterator[int]:
+    """Writes a few at a time, and says how many after each: others can write in between, and what was cut off goes
+    on where it was when all is done again."""
+    while chunk := list(islice(items, CHUNK)):
+        while chunk:
+            ends, done = monotonic() + TURN_S, 0
+            with database.writing() as session:
+                while done < len(chunk) and (not done or monotonic() < ends):
+                    write(session, chunk[done])
+                    done += 1
+            del chunk[:done]
+            yield done
+
+
+def _looked_at(
+    database: Database, items: Iterator[ImportedEvent | Refusal], reconciler: Reconciler
+) -> Iterator[int]:
+    while chunk := list(islice(items, CHUNK)):
+        with database.reading() as session:
+            for item in chunk:
+                reconciler.take(session, item, write=False)
+        yield len(chunk)
 
 
 def taken_apart_within(now: datetime) -> Window:

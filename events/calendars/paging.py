@@ -41,7 +41,8 @@ def events(session: Session, selection: Selection, now: datetime, page: int) -> 
 
 
 def _listed(session: Session, selection: Selection, now: datetime, *columns: Any) -> sa.Select[Any]:
-    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now))
+    shown = PAGE if selection.text else None
+    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now, shown))
 
 
 def _page(session: Session, query: sa.Select[Any], page: int) -> tuple[Sequence[Any], bool]:

@@ -19,7 +19,7 @@ from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
-from .walking import begun_by, few, first_of_event, not_over_on, one_of
+from .walking import begun_by, few, first_of_event, not_over_on, one_of, only_few
 
 PAGE = 50
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
@@ -55,16 +55,21 @@ class Selection:
         return Numbers(branches, topic_ids(session, self.topics) if self.topics else [])
 
     def conditions(
-        self, session: Session, shown: int | None = None, *, numbers: "Numbers | None" = None
+        self,
+        session: Session,
+        shown: int | None = None,
+        *,
+        since: datetime = LONG_AGO,
+        numbers: Numbers | None = None,
     ) -> list[sa.ColumnElement[bool]]:
         """On the `event` table alone. Raises NotFound for a topic or branch that does not exist.
 
-        `shown`: so many dates are wanted, the first or last in their order (see `walking`). `numbers`: where they are
-        known already.
+        `shown`: so many dates that end after `since` are wanted, first or last (see `walking`). `numbers`: if known.
         """
         numbers = numbers or self.numbers(session)
         found: list[sa.ColumnElement[bool]] = []
-        most = few(session, shown) if shown and (self.near or self.topics) else None
+        words = fold(self.text).split()
+        most = few(session, shown) if shown and (self.near or self.topics or words) else None
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics or self.access or self.language or self.online is not None)
             walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
@@ -79,16 +84,13 @@ class Selection:
             kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)
             found.append(col(Event.attendance).in_(kept))
         if self.language:
-            found.append(
-                sa.or_(
-                    col(Event.language) == self.language, col(Event.language).startswith(f"{self.language}-")
-                )
-            )
+            tag = col(Event.language)
+            found.append(sa.or_(tag == self.language, tag.startswith(f"{self.language}-")))
         found += [("," + col(Event.access) + ",").contains(f",{word},") for word in self.access]
-        found += [col(Event.search_key).contains(word, autoescape=True) for word in fold(self.text).split()]
+        found += [col(Event.search_key).contains(word, autoescape=True) for word in words]
         if self.event_id is not None:
             found.append(col(Event.id) == self.event_id)
-        return found
+        return only_few(session, found, most, since) if words and most else found
 
     def dates(self) -> list[sa.ColumnElement[bool]]:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""
@@ -107,9 +109,10 @@ def upcoming(
 
     With `selection.first` in the past, dates since then.
     """
-    narrowed = [*selection.dates(), *selection.conditions(session, page * size)]
+    begin = since(selection, now)
+    narrowed = [*selection.dates(), *selection.conditions(session, page * size, since=begin)]
     query = _soonest_of(narrowed) if narrowed else _soonest()
-    found = _listed(session, query, size, since=since(selection, now), skip=(page - 1) * size)
+    found = _listed(session, query, size, since=begin, skip=(page - 1) * size)
     if page > 1 and not found[0]:
         raise no_such_page(page)
     return found
@@ -216,7 +219,8 @@ def _dates(
 ) -> sa.Select[Any]:
     occurrence = table_of(Occurrence).c
     columns = (occurrence.event_id, occurrence.original_start, occurrence.ends_at)
-    on = (*_on(selection, now, hide_cancelled), *selection.conditions(session, most))
+    met = selection.conditions(session, most, since=since(selection, now))
+    on = (*_on(selection, now, hide_cancelled), *met)
     return sa.select(*columns).select_from(OF_EVENTS).where(*on)
 
 
@@ -224,7 +228,7 @@ def wanted(
     session: Session, selection: Selection, now: datetime, shown: int | None = None
 ) -> list[sa.ColumnElement[bool]]:
     """On `occurrence` and `event`. `shown`: so many are wanted, the first in the order of their dates."""
-    return [*_on(selection, now), *selection.conditions(session, shown)]
+    return [*_on(selection, now), *selection.conditions(session, shown, since=since(selection, now))]
 
 
 def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> list[sa.ColumnElement[bool]]:
@@ -303,7 +307,7 @@ def date_of(session: Session, event_id: int, day: date) -> Listed:
 def public_event(session: Session, event_id: int) -> Event:
     """Raises NotFound for what is not public, Gone for what was removed."""
     event = session.get(Event, event_id)
-    if event is None or (event.state not in PUBLIC and event.deleted_at is None):
+    if event is None or (event.state not in PUBLIC and None in (event.deleted_at, event.published_at)):
         raise NotFound(say("There is no event at this address."))
     if event.deleted_at is not None:
         raise Gone(say("This event has been removed."))

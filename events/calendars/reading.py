@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from io import BytesIO
 from typing import Any, BinaryIO
 
@@ -14,10 +14,14 @@ from ..sandbox import USUAL, Crashed, Limits, packed, run, unpacked
 from .drafts import EventDraft
 from .ics_values import text
 from .parsing import ImportedEvent, Window, read_calendar
+from .recurrence import starts
 from .scanning import components
 
 MOST_BYTES = 2_000_000
 MOST_EVENTS = 5000
+MOST_DATES = (
+    100_000  # of all its series together, as far ahead as dates are written out: 190 that repeat daily
+)
 _TASK = f"{__name__}:as_lines"
 
 
@@ -49,10 +53,25 @@ def as_lines(stream: BinaryIO, since: str, until: str, timezone: str, language: 
     yield _line({"name": _name(stream)})
     window = Window(date.fromisoformat(since), date.fromisoformat(until))
     items = read_calendar(stream, window=window, default_timezone=timezone, default_language=language)
+    dates = 0
     for number, item in enumerate(items):
         if number >= MOST_EVENTS:
             raise Unreadable(say("The calendar has more than %(most)d entries.", most=MOST_EVENTS))
-        yield _line(_refused(item) if isinstance(item, Refusal) else _said(item))
+        if isinstance(item, Refusal):
+            yield _line(_refused(item))
+            continue
+        dates += _number_of_dates(item.draft, window, MOST_DATES - dates + 1)
+        if dates > MOST_DATES:
+            raise Unreadable(say("The calendar has more than %(most)d dates within a year.", most=MOST_DATES))
+        yield _line(_said(item))
+
+
+def _number_of_dates(draft: EventDraft, window: Window, most: int) -> int:
+    """Each will be a row of the database: a few bytes of a file must not become millions."""
+    if draft.rule is None:
+        return 1
+    after, before = (datetime.combine(day, time(0)) for day in (window.since, window.until))
+    return sum(1 for _ in starts(draft.rule, draft.start, after=after, before=before, limit=most))
 
 
 def _name(stream: BinaryIO) -> str:

@@ -146,6 +146,9 @@ class Reconciler:
                 return Decision(Kind.NEW, item, hosts, None, draft, _memory(draft, hosts))
             if self._branch and known.branch_id != hosts[0].id:
                 return say("This event belongs to another branch now. It is left as it is there.")
+            memory = _memory(draft, hosts)
+            if known.upstream == memory:  # it says what it said before: whatever was changed here stays
+                return Decision(Kind.SAME, item, hosts, known, draft, memory)
             told = derived.tell(session, known)
             local = store.draft_of(told)
             result = merged(local, known.upstream, draft)

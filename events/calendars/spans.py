@@ -43,7 +43,7 @@ class Span(NamedTuple):
 def spans(session: Session, selection: Selection, since: datetime, most: int) -> tuple[list[Span], bool]:
     """The dates of the selection that end after `since`, soonest first, and whether there are more."""
     occurrence, event = table_of(Occurrence).c, table_of(Event).c
-    there = [*selection.dates(), *selection.conditions(session, most)]
+    there = [*selection.dates(), *selection.conditions(session, most, since=since)]
     query = (
         sa.select(
             occurrence.event_id, occurrence.original_start, occurrence.start, occurrence.end, event.all_day

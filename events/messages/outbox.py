@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from ..db import due, lease, table_of
+from ..errors import say
 from ..language import language
 from ..letters import Letter, html_of, letter_of, text_of
 from ..mail import Mail
@@ -192,6 +193,17 @@ def forget_waiting(session: Session, recipient: str) -> int:
     table = table_of(OutgoingMail)
     theirs = (table.c.recipient == recipient, table.c.unsubscribe_url != "", table.c.sent_at.is_(None))
     return session.connection().execute(sa.delete(table).where(*theirs)).rowcount
+
+
+HELD = say("Held back when a back-up was restored: it may have been sent already.")
+
+
+def hold(session: Session, now: datetime) -> int:
+    """What waits in a database that comes out of a back-up may have been sent since: somebody decides on each."""
+    table = table_of(OutgoingMail)
+    waits = sa.update(table).where(table.c.sent_at.is_(None), table.c.failed_at.is_(None))
+    held = waits.values(failed_at=now, leased_until=None, last_error=str(HELD))
+    return session.connection().execute(held).rowcount
 
 
 def purge(session: Session, now: datetime) -> None:

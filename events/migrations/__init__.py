@@ -42,26 +42,36 @@ def upgrade(database: "Database") -> None:
     """
     engine = database.engine.execution_options(write=True)
     with engine.begin() as connection:
-        if not database.is_sqlite:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-        if is_newest(connection):  # at nearly every start: Alembic need not be loaded for that
-            return
-        steps = config.Config()
-        steps.set_main_option("script_location", str(STEPS.parent))
-        steps.attributes["connection"] = connection
-        try:
-            command.upgrade(steps, "head")
-        except util.CommandError as error:
-            raise ConfigurationError(
-                say("The database was made by a newer Branchline than this one, which cannot use it.")
-            ) from error
+        upgrade_within(connection)
+
+
+def upgrade_within(connection: "sa.Connection") -> None:
+    """The same in a transaction that others begin and end."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+    if is_newest(connection):  # at nearly every start: Alembic need not be loaded for that
+        return
+    steps = config.Config()
+    steps.set_main_option("script_location", str(STEPS.parent))
+    steps.attributes["connection"] = connection
+    try:
+        command.upgrade(steps, "head")
+    except util.CommandError as error:
+        raise ConfigurationError(
+            say("The database was made by a newer Branchline than this one, which cannot use it.")
+        ) from error
 
 
 def is_newest(connection: "sa.Connection") -> bool:
     """Whether the schema is the one this code was written for."""
+    return number(connection) == newest()
+
+
+def number(connection: "sa.Connection") -> str:
+    """Of the last step that was made; empty where none was."""
     if not sa.inspect(connection).has_table(ALEMBICS):
-        return False
-    return connection.exec_driver_sql(_READ_NUMBER).scalars().all() == [newest()]
+        return ""
+    return str(connection.exec_driver_sql(_READ_NUMBER).scalar() or "")
 
 
 def file_is_newest(url: str) -> bool:
@@ -79,7 +89,17 @@ def file_is_newest(url: str) -> bool:
         return False
 
 
-@cache
 def newest() -> str:
-    """Steps are one after the other, and the names of their files begin with their numbers."""
-    return max(path.name.partition("_")[0] for path in STEPS.glob("[0-9]*.py"))
+    """Steps are one after the other."""
+    return max(_numbers())
+
+
+def is_known(number: str) -> bool:
+    """Whether there is a way from there to the newest schema."""
+    return number in _numbers()
+
+
+@cache
+def _numbers() -> frozenset[str]:
+    """The names of the files of steps begin with their numbers."""
+    return frozenset(path.name.partition("_")[0] for path in STEPS.glob("[0-9]*.py"))

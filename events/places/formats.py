@@ -1,9 +1,23 @@
 """A reading of what was typed, as programs are told it."""
 
-from .readings import Interpretation
+from typing import TypedDict
+
+from .readings import Interpretation, Kind
 
 
-def record(place: Interpretation) -> dict[str, object]:
+class PlaceRecord(TypedDict):
+    """`/openapi.json` is made of it, too."""
+
+    kind: Kind
+    label: str
+    country: str | None
+    latitude: float | None
+    longitude: float | None
+    precision_km: float
+    score: float
+
+
+def record(place: Interpretation) -> PlaceRecord:
     """The one JSON form. Latitude and longitude are null for a code that is known and has no place."""
     return {
         "kind": place.kind,

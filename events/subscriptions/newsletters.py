@@ -163,6 +163,17 @@ def stop(session: Session, newsletter: Newsletter, now: datetime) -> None:
     newsletter.stopped_at, newsletter.run_at, newsletter.leased_until = now, None, None
 
 
+def stop_all(session: Session, now: datetime) -> int:
+    """Of a database that comes out of a back-up: more of them may have been sent since. Returns how many there were."""
+    running = select(Newsletter).where(
+        col(Newsletter.stopped_at).is_(None), col(Newsletter.finished_at).is_(None)
+    )
+    found = session.exec(running).all()
+    for newsletter in found:
+        stop(session, newsletter, now)
+    return len(found)
+
+
 def resume(session: Session, newsletter: Newsletter, notice: Notice, now: datetime) -> None:
     """Goes on with those who have not been written to. Raises Conflict."""
     session.refresh(newsletter, with_for_update=True)

@@ -24,6 +24,7 @@ from .templating import render
 
 _DONE = {
     "password": say("Your password has been changed. Every other device has been signed out."),
+    "name": say("Your name has been saved."),
     "email": say("We have sent a link to the new address. It takes effect when you open it."),
     "new-email": say("From now on you sign in with the new address."),
     "session": say("That device has been signed out."),
@@ -37,6 +38,10 @@ _DONE = {
     "removed": say("You have left the branch."),
     "left": say("You have left the branch."),
 }
+
+
+class NameDraft(Draft):
+    name: Annotated[ShortText, Field(max_length=100)] = ""
 
 
 class TokenDraft(Draft):
@@ -112,7 +117,7 @@ def _token(request: Request) -> str:
     return request.cookies.get(state_of(request).cookie(SESSION_COOKIE), "")
 
 
-# ---------------------------------------------------------------- password and address
+# ---------------------------------------------------------------- password, name and address
 
 
 def change_password(request: Request, session: Session, form: Form) -> Response:
@@ -127,6 +132,13 @@ def change_password(request: Request, session: Session, form: Form) -> Response:
     except Unreadable as error:
         raise InvalidForm({"password": error.message}) from error
     return links.signed_in(request, session, person, ACCOUNT, done="password")
+
+
+def change_name(request: Request, session: Session, form: Form) -> Response:
+    person = session.get_one(Person, person_of(request).id)
+    person.name = form.draft(NameDraft).name
+    session.add(person)
+    return see_other(request, ACCOUNT, done="name")
 
 
 def change_email(request: Request, session: Session, form: Form) -> Response:

@@ -55,12 +55,14 @@ class Kept:
     """An answer as it goes out: whole or “nothing new”, plain or packed, each written once.
 
     `site`: the revision that a page stands with, None for what never changes; what was finished as a list of events
-    stands by itself. `branch_id`: of whose feed polls are counted.
+    stands by itself. `branch_id`: of whose feed polls are counted. `answered`: how often it went out, in the order of
+    `metrics.FROM_MEMORY`.
     """
 
     __slots__ = (
         *("body", "branch_id", "calendar", "etag", "finished", "for_programs", "good_until", "modified_at"),
         *(
+            "answered",
             "packed_etag",
             "polls",
             "site",
@@ -84,6 +86,7 @@ class Kept:
         for_programs: bool,
         finished: Finished | None = None,
         branch_id: int | None = None,
+        answered: list[int] | None = None,
     ) -> None:
         own = dict(response.headers.items())
         self._type = own.pop("content-type", "")
@@ -98,6 +101,7 @@ class Kept:
         self._tags = (self.etag.encode(), self.packed_etag.encode())
         self.site, self.good_until, self.for_programs = site, good_until, for_programs
         self.finished, self.branch_id = finished, branch_id
+        self.answered = answered or [0, 0, 0, 0]
         self.calendar = finished.revision if finished else 0
         self.modified_at = finished.modified_at if finished else None
         self._lock = threading.Lock()

@@ -1,6 +1,6 @@
 """The reading half of `/api/v1`. What it tells of a branch, a place, an event or a date, their `formats` decide."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlmodel import Session
@@ -27,7 +27,7 @@ from .forms import FILTERS, Form, number_at, page_number, query, whole_number
 from .responses import moved, page_link
 from .state import language_of, state_of
 
-Items = Sequence[dict[str, object]]
+Items = Sequence[Mapping[str, object]]
 
 
 # ---------------------------------------------------------------- branches and places
@@ -107,7 +107,7 @@ def event_records(request: Request, session: Session, found: Sequence[Told]) -> 
         coming = ahead.get(told.event.id or 0, Ahead())
         item = formats.event_record(told, coming.next_start, coming.number, publishing, spoken)
         dates = address(request, "/api/v1/occurrences", {"event": told.event.id})
-        items.append(item | {"occurrences_url": dates})
+        items.append({**item, "occurrences_url": dates})
     return items
 
 

@@ -27,8 +27,8 @@ from .hosting import MOST_HOSTS
 FIELDS = EventDraft.model_fields.keys() - {"state", "reason"}
 DATE_FIELDS = OverrideDraft.model_fields.keys() - {"original_start"}
 _MOMENTS = ("original_start", "start", "end")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 _NO_SUCH_FIELD = say("There is no such field here.")
 _NO_SUCH_DATE = say("This series has no date at that time.")
@@ -50,7 +50,7 @@ class Clock:
     def read(self, text: object, *, is_end: bool = False) -> datetime:
         """`end` of an all-day event is written as its last day and becomes the day after. Raises Fault."""
         try:
-            if not isinstance(text, str) or not (_DAY if self.all_day else _MOMENT).fullmatch(text):
+            if not isinstance(text, str) or not (DAY if self.all_day else MOMENT).fullmatch(text):
                 raise ValueError("not written like that")
             moment = datetime.fromisoformat(text)
             if not FIRST_YEAR <= moment.year <= LAST_YEAR:

@@ -6,7 +6,7 @@ not another set of rights.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlmodel import Session
 from starlette.requests import Request
@@ -217,6 +217,6 @@ def _told(request: Request, session: Session, event: Event, status: int = 200) -
     return _edition_of(session, event, record, status)
 
 
-def _edition_of(session: Session, event: Event, record: dict[str, object], status: int = 200) -> Response:
+def _edition_of(session: Session, event: Event, record: Mapping[str, object], status: int = 200) -> Response:
     newest = edition(session, event)
-    return JSONResponse(record | {"revision": newest}, status, headers={"ETag": f'"{newest}"'})
+    return JSONResponse({**record, "revision": newest}, status, headers={"ETag": f'"{newest}"'})

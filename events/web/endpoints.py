@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -244,7 +245,8 @@ def _who_asks(request: Request, session: Session) -> Person | None:
 
 
 async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
-    return await asyncio.get_running_loop().run_in_executor(threads, work)
+    # With what is known of the request, so that the log can say it there too.
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
 
 
 async def in_database(state: State, threads: Executor, work: Callable[[], Answer]) -> Answer:
@@ -263,7 +265,7 @@ async def counting(state: State, work: Callable[[], None]) -> None:
 
 async def _count_page(request: Request, state: State) -> None:
     address = client_address(request)
-    if not state.limiter.passes(limits.PAGES, address, now()):
+    if keeping.COUNTED in request.scope or not state.limiter.passes(limits.PAGES, address, now()):
         await counting(state, lambda: state.limiter.draw(limits.PAGES, address, now()))
 
 

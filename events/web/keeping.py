@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from .. import limits
 from ..calendars.kept import Finished
 from ..calendars.polls import Poll, family_of
+from ..metrics import counts
 from ..outages import RIDE_OUT_S, DatabaseAway
 from .answers import (
     ADDRESS,
@@ -29,12 +30,14 @@ from .answers import (
 )
 from .clock import now
 from .conditional import takes_gzip
+from .observing import route_of
 from .security import Hosts, headers_at
 from .state import SESSION_COOKIE, State, address_counted, state_of
 
 SHOWN = {"GET", "HEAD"}
 # A shared cache may keep a page for as long as nobody minds that a change is not seen yet; a browser asks each time.
 PAGE_AGE = "public, max-age=0, s-maxage=1, stale-if-error=600"
+COUNTED = "branchline.counted"  # of a request that goes the whole way only because it must draw
 MOST_CLIENTS = 50  # kinds of clients of one feed, by what they say of themselves
 
 
@@ -67,7 +70,7 @@ class FromMemory:
         if found is None:
             return False
         headers = dict(scope["headers"])
-        if not self.knows(headers.get(b"host", b"")):
+        if len(headers) != len(scope["headers"]) or not self.knows(headers.get(b"host", b"")):
             return False
         if not found.for_programs and b"cookie" in headers and is_known_by_cookie(scope, self.cookie):
             return False
@@ -75,15 +78,18 @@ class FromMemory:
             return False
         client = scope["client"]
         if not state.limiter.passes(limits.PAGES, address_counted(client[0] if client else ""), now()):
+            scope[COUNTED] = True
             return False
-        await deliver(state, address, found, scope["method"] == "HEAD", headers, send)
+        head = scope["method"] == "HEAD"
+        known = await deliver(state, address, found, head, headers, send)
+        found.answered[known + 2 * head] += 1
         return True
 
 
 async def deliver(
     state: State, address: Address, found: Kept, head: bool, headers: Mapping[bytes, bytes], send: Send
-) -> None:
-    """Counts the poll, and sends: whole or “nothing new”."""
+) -> bool:
+    """Counts the poll, and sends: whole or “nothing new”. Returns whether it was nothing new."""
     known = found.is_known(headers.get(b"if-none-match"), headers.get(b"if-modified-since"))
     packed = _takes_gzip(headers.get(b"accept-encoding", b""))
     if packed and not known and found.is_to_be_packed:
@@ -95,6 +101,7 @@ async def deliver(
     start, body = found.messages(known=known, packed=packed, head=head)
     await send(start)
     await send(body)
+    return known
 
 
 @lru_cache(maxsize=256)
@@ -196,6 +203,7 @@ def _kept(state: State, scope: Scope, response: Response, site: int, whom: For) 
         for_programs=whom is For.PROGRAMS,
         finished=finished,
         branch_id=response.branch_id if isinstance(response, Feed) else None,
+        answered=counts.from_memory(route_of(scope)),
     )
 
 
@@ -207,7 +215,8 @@ def keep_for_ever(request: Request, response: Response) -> Response:
     """A file that has an address for each of its contents."""
     state, scope = state_of(request), request.scope
     headers = headers_at(scope["path"], state.settings)
-    found = Kept(response, headers, site=None, good_until=FOR_EVER, for_programs=True)
+    answered = counts.from_memory(route_of(scope))
+    found = Kept(response, headers, site=None, good_until=FOR_EVER, for_programs=True, answered=answered)
     if not scope["query_string"]:
         state.answers.put(scope[ADDRESS], found)
     return _FromKept(state, scope[ADDRESS], found)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from ..branches.models import Branch
 from ..errors import Message, NotFound, say
 from ..language import Language
-from ..messages import overview, refusals
+from ..messages import outbox, overview, refusals
 from ..messages.models import RefusedAddress
 from ..messages.overview import Kind, Line
 from ..people.models import Role
@@ -122,6 +122,7 @@ def _line(request: Request, one: Line) -> dict[str, object]:
     on_its_way = one.leased_until is not None and one.leased_until >= moment
     return {
         "mail": one,
+        "answer": spoken.say(outbox.HELD) if one.last_error == str(outbox.HELD) else one.last_error,
         "what": KINDS.get(one.kind, KINDS["notice"]),
         "made": _when(spoken, one.created_at),
         "failed": one.failed_at and _when(spoken, one.failed_at),

@@ -30,7 +30,7 @@ def home(request: Request, session: Session) -> Response:
         days=by_day(request, rows),
         more=more,
         branch_count=branches.count(session),
-        text=_operator_text(request, "home"),
+        text=operator_text(request, "home"),
         subscribe=subscribe_links(request, "/events.ics", {}),
         feeds=alternates_of_events(request, EVERYTHING),
         data=linked_data.home(request),
@@ -41,19 +41,15 @@ def about(request: Request, session: Session) -> Response:
     return _text_page(request, "about")
 
 
-def privacy(request: Request, session: Session) -> Response:
-    return _text_page(request, "privacy")
-
-
 def credits_page(request: Request, session: Session) -> Response:
     return render(request, "pages/credits.html", gazetteer=state_of(request).gazetteer.exists)
 
 
 def _text_page(request: Request, name: str) -> Response:
-    return render(request, f"pages/{name}.html", text=_operator_text(request, name))
+    return render(request, f"pages/{name}.html", text=operator_text(request, name))
 
 
-def _operator_text(request: Request, name: str) -> str:
+def operator_text(request: Request, name: str) -> str:
     """What the operator wrote in DATA_DIR/site, in the page's language where it is there."""
     folder = state_of(request).settings.site_dir
     spoken = language_of(request).code

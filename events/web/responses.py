@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
@@ -124,6 +124,8 @@ def on_error(request: Request, error: Exception) -> Response:
             return _without_slash(request) or answer_to(request, NotFound())
         case HTTPException():
             return answer_to(request, Unreadable(say("The request cannot be read.")))
+        case ClientDisconnect():  # it hung up, or was let go because it was too slow
+            return Response(status_code=400)
         case CommitLost():
             log.error("database, while it was told to commit: %s", error.orig)
             return answer_to(request, Unavailable(_perhaps_saved(request)))

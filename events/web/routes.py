@@ -48,11 +48,13 @@ if TYPE_CHECKING:
         machines,
         membership,
         messages,
+        metrics,
         month,
         news,
         news_desk,
         newsletters,
         oembed,
+        openapi,
         organize,
         outbox,
         pages,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         people,
         pictures,
         posting,
+        privacy,
         queue,
         sharing,
         signing_up,
@@ -73,8 +76,8 @@ else:  # each is loaded by the first request that it answers
     names = """
         account api api_writing branch_closing branch_desk branch_sheet branch_versions branches bulk calendars changing
         coverage dates embed_page embedding feeds freshness headlines imports inbox interests joining lists machines
-        membership messages month news news_desk newsletters oembed organize outbox pages paper passkeys people pictures
-        posting queue sharing signing_up sitemap subscriptions suggesting versions
+        membership messages metrics month news news_desk newsletters oembed openapi organize outbox pages paper passkeys people pictures
+        posting privacy queue sharing signing_up sitemap subscriptions suggesting versions
     """
     globals().update(functions_later(__package__, names))
 
@@ -102,7 +105,7 @@ routes: list[BaseRoute] = [
     Route("/subscriptions/{token}/unsubscription", read(subscriptions.stop_page)),
     Route("/subscriptions/{token}/unsubscription", write(subscriptions.stop), methods=POST),
     Route("/about",                             read(pages.about, kept=VISITORS)),
-    Route("/privacy",                           read(pages.privacy, kept=VISITORS)),
+    Route("/privacy",                           read(privacy.page, kept=VISITORS)),
     Route("/credits",                           read(pages.credits_page, kept=VISITORS)),
     Route("/qr.svg",                            read(sharing.qr)),
 
@@ -183,6 +186,7 @@ routes: list[BaseRoute] = [
     Route("/sign-out",                          write(people.sign_out), methods=POST),
     Route("/account",                           read(account.account, SIGNED_IN)),
     Route("/account/password",                  write(account.change_password, SIGNED_IN, again=account.account, counted=SIGN_IN), methods=POST),
+    Route("/account/name",                      write(account.change_name, SIGNED_IN, again=account.account), methods=POST),
     Route("/account/email",                     write(account.change_email, SIGNED_IN, again=account.account, counted=SIGN_IN), methods=POST),
     Route("/account/passkeys",                  write(passkeys.add, SIGNED_IN, again=account.account), methods=POST),
     Route("/account/passkeys/challenge.json",   write(passkeys.challenge_to_add, SIGNED_IN, counted=SIGN_IN), methods=POST),
@@ -326,8 +330,10 @@ routes: list[BaseRoute] = [
     Route("/api/v1/events/{id}/dates/{start}",  write_json(api_writing.change_date, ORGANIZER), methods=PUT),
     Route("/api/v1/events/{id}/dates/{start}",  write_json(api_writing.restore_date, ORGANIZER), methods=DELETE),
     Route("/api/v1/occurrences",                read(api.occurrences)),
+    Route("/openapi.json",                      read(openapi.description, kept=PROGRAMS)),
     Route("/static/{path:path}",                plain(pages.static)),
     Route("/healthz",                           plain(machines.healthz)),
+    Route("/metrics",                           plain(metrics.scrape)),
     Route("/readyz",                            read(machines.readyz, at_once=True)),
     Route("/robots.txt",                        plain(machines.robots)),
     Route("/sitemap.xml",                       read(sitemap.sitemap)),

@@ -20,7 +20,7 @@ LARGEST_HEADER = 32_000  # bytes, all of them together
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
 NOT_MODIFIED = 304
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-FOR_ANY_HOST = {"/healthz", "/readyz"}
+FOR_ANY_HOST = {"/healthz", "/readyz", "/metrics"}  # which are asked by address
 UNSUBSCRIBING = re.compile(r"/subscriptions/[^/]+/unsubscription")
 API = "/api/"
 FRAMED = {"/embed/events", "/embed/branches"}  # what any site may show in a page of its own
@@ -30,6 +30,7 @@ FOR_OTHER_SITES = {
     "/embed.js",
     "/oembed",
 }  # and what belongs to it: nobody's page
+SHOWN_ELSEWHERE = ("/pictures/", "/static/")  # in feed readers, and with what they keep of a page
 NOT_FRAMED = "frame-ancestors 'none'"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -41,6 +42,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",  # no-referrer would send Origin: null with every form
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
 }
 
@@ -58,6 +60,8 @@ def headers_at(path: str, settings: Settings) -> dict[str, str]:
     if path in FRAMED:
         found["Content-Security-Policy"] = CSP.replace(NOT_FRAMED, "frame-ancestors *")
         del found["X-Frame-Options"]  # which cannot say that anybody may
+    if path in FOR_OTHER_SITES or path.startswith(SHOWN_ELSEWHERE):
+        found["Cross-Origin-Resource-Policy"] = "cross-origin"
     return found
 
 
@@ -70,7 +74,11 @@ class Hosts:
     def know(self, host: str) -> bool:
         if self._own is not None:
             return host.lower() == self._own
-        return _name(host) in LOOPBACK_NAMES
+        return is_loopback_name(host)
+
+
+def is_loopback_name(host: str) -> bool:
+    return _name(host) in LOOPBACK_NAMES
 
 
 class UnknownHost(BranchlineError):
@@ -102,15 +110,15 @@ class Guard:
         self.app = app
         self.hosts = Hosts(settings)
         self.origin = settings.base_url
-        self.headers = security_headers(settings)
-        self.framed = {path: headers_at(path, settings) for path in FRAMED}
+        self.settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = _without_cookies(scope) if scope["path"] in FOR_OTHER_SITES else scope
-        guarded = self._with_headers(send, self.framed.get(scope["path"], self.headers))
+        if scope["path"] in FOR_OTHER_SITES:
+            _leave_out_cookies(scope)
+        guarded = self._with_headers(send, headers_at(scope["path"], self.settings))
         try:
             self._check(scope)
             await self.app(scope, _limited(receive, scope), guarded)
@@ -125,6 +133,8 @@ class Guard:
             raise HeadersTooLarge(
                 say("The request’s headers are too large. Clearing this site’s cookies may help.")
             )
+        if len(headers.getlist("host")) > 1:
+            raise UnknownHost(say("This site does not answer to that host name."))
         if scope["path"] not in FOR_ANY_HOST and not self.hosts.know(headers.get("host", "")):
             raise UnknownHost(say("This site does not answer to that host name."))
         length = headers.get("content-length", "0")
@@ -163,9 +173,9 @@ class Guard:
         return guarded
 
 
-def _without_cookies(scope: Scope) -> Scope:
+def _leave_out_cookies(scope: Scope) -> None:
     """Nobody is known where the answer is for everybody, may be kept by caches and shown around by any site."""
-    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"cookie"]}
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
 
 
 def _is_one_click(scope: Scope) -> bool:

@@ -16,7 +16,7 @@ from events.calendars.queries import Selection
 from events.db import Database
 from events.places.geo import Distance, Point
 
-from ..conftest import NOW, Cast, branch
+from ..conftest import NOW, Cast, branch, counted
 
 CHICAGO, AT_SEA = Point(41.9, -87.65), Point(30, -40)
 NEAR = Selection(near=CHICAGO, within=Distance.from_miles(25))
@@ -26,6 +26,10 @@ SELECTIONS = [
     replace(NEAR, topics=("film",), first=date(2026, 12, 1), last=date(2026, 12, 8)),
     replace(NEAR, first=date(2026, 11, 10), last=date(2026, 11, 30)),
     replace(NEAR, text="meeting"),
+    Selection(text="meeting"),
+    Selection(text="meeting 1", online=False),
+    Selection(text="meeting", topics=("film",), last=date(2026, 12, 1)),
+    Selection(text="nowhere"),
     replace(NEAR, online=False),
     replace(NEAR, near=AT_SEA),
     Selection(topics=("film", "repair")),
@@ -93,6 +97,21 @@ def test_each_event_comes_once_with_the_first_of_its_dates_that_is_listed(filled
 def test_the_more_is_stored_the_more_is_worth_looking_up(filled: Database) -> None:
     with filled.reading() as session:
         assert walking.few(session, 25) == 20  # of 16
+
+
+@pytest.mark.parametrize("words", ["nowhere at all", "meeting 0"])
+def test_words_that_are_nowhere_are_looked_for_once_in_each_event_and_not_in_its_dates(
+    filled: Database, words: str
+) -> None:
+    """The first of all meetings is over: what only the past has is nowhere, too."""
+    later = NOW + timedelta(days=200)
+    with filled.reading() as session, counted(filled.engine) as statements:
+        assert queries.upcoming(session, Selection(text=words), later) == ([], False)
+        assert queries.coming_events(session, Selection(text=words), later, 10, False) == []
+        assert number_up_to(session, Selection(text=words), later, 10) == 0
+    walks = [statement for statement in statements if "occurrence" in statement]
+    assert len(walks) == 3
+    assert not [walk for walk in walks if "LIKE" in walk]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

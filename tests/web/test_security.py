@@ -50,6 +50,13 @@ def test_every_answer_carries_the_security_headers(ben: TestClient, cast: Cast) 
         assert headers["referrer-policy"] == "same-origin"
 
 
+def test_no_other_site_loads_our_pages_but_what_is_made_for_it(ben: TestClient, cast: Cast) -> None:
+    for path in ("/", "/events.ics", "/nothing", "/account"):
+        assert ben.get(path).headers["cross-origin-resource-policy"] == "same-origin"
+    for path in ("/embed.js", "/embed/events", "/oembed", "/pictures/none.jpg", "/static/none.css"):
+        assert ben.get(path).headers["cross-origin-resource-policy"] == "cross-origin"
+
+
 def test_what_nobody_expected_is_said_in_the_reader_s_language_and_guarded_as_every_answer(
     ben: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +83,14 @@ def test_a_body_that_is_too_large_is_413(ben: TestClient, cast: Cast) -> None:
 
 def test_headers_that_are_too_large_are_431(ben: TestClient) -> None:
     assert ben.get("/", headers={"X-Large": "x" * 100_000}).status_code == 431
+
+
+def test_two_host_names_in_one_request_are_refused(ben: TestClient, cast: Cast) -> None:
+    """Two servers in a row could mean different ones (RFC 9112 3.2); an answer from memory is none of that, either."""
+    for headers in ([("Host", "localhost")] * 2, [("Host", "evil.example"), ("Host", "localhost")]):
+        for _ in range(2):
+            assert ben.get("/about").status_code == 200
+            assert ben.get("/about", headers=headers).status_code == 400
 
 
 def test_pages_hold_no_inline_script_or_style(ben: TestClient, cast: Cast) -> None:

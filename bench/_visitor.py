@@ -1,0 +1,102 @@
+"""A visitor who asks for one page after the other all the while, and how long each answer took.
+
+Run as a module, in a process of its own so that what a bench does meanwhile holds nothing up:
+`python -m bench._visitor ADDRESS`. It ends when its standard input does, and then says what it saw.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench._browser import GONE, Browser
+from bench._load import ROOT, figure
+
+EVERY_S = 0.05
+PATHS = (
+    *("/", "/events", "/branches", "/branches/alder", "/events.ics", "/events.json", "/branches/alder.ics"),
+    *("/events?q=tool", "/embed/events", "/events.atom", "/subscribe", "/healthz"),
+)
+STAMP = "_"  # a parameter that nobody knows, so that every other page is made anew
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a visitor saw: milliseconds of every answer, and of those that were no good what they were."""
+
+    times: list[float] = field(default_factory=list)
+    slowest: list[tuple[float, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        ordered = sorted(self.times) or [0.0]
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def say(self, name: str, most_ms: float | None = None, share: float = 0.99) -> bool:
+        """A line of the table. `share`: of the answers that must come within `most_ms`."""
+        times = "/".join(f"{self.percentile(each):.0f}" for each in (0.5, 0.99, 1)) + " ms"
+        target = f"<= {most_ms:g} ms" if most_ms else ""
+        good = (self.percentile(share) <= most_ms if most_ms else True) and not self.wrong
+        for line in self.wrong[:5]:
+            print(f"    {line}")
+        figure(name, times, target, good)
+        slow = ", ".join(f"{path} {ms:.0f}" for ms, path in self.slowest)
+        print(f"    of {len(self.times):,} answers the slowest: {slow}")
+        return good
+
+
+@contextmanager
+def visiting(address: str, start: Any = subprocess.Popen) -> Iterator[Seen]:
+    """Somebody visits while the block runs; what was seen is there after it. `start`: as Popen, where it is to run."""
+    seen = Seen()
+    process = start(
+        [sys.executable, "-m", "bench._visitor", address],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield seen
+    finally:
+        said, _ = process.communicate()
+        found = json.loads(said or "{}")
+        seen.times += found.get("times", [])
+        seen.slowest += [(ms, path) for ms, path in found.get("slowest", [])]
+        seen.wrong += found.get("wrong", ["the visitor said nothing"])
+
+
+def main() -> None:
+    over = threading.Event()
+    threading.Thread(target=_wait, args=(over,), daemon=True).start()
+    browser, seen, number = Browser(sys.argv[1]), Seen(), 0
+    found: list[tuple[float, str]] = []
+    while not over.wait(EVERY_S):
+        path = PATHS[number % len(PATHS)]
+        number += 1
+        asked = path if number % 2 else f"{path}{'&' if '?' in path else '?'}{STAMP}={number}"
+        began = time.perf_counter()
+        try:
+            answer = browser.get(asked)
+        except (*GONE, TimeoutError) as error:
+            seen.wrong.append(f"{asked}: {error!r}")
+            continue
+        found.append(((time.perf_counter() - began) * 1000, asked))
+        if answer.status != 200:
+            seen.wrong.append(f"{asked}: {answer.status}")
+    times = [round(ms, 1) for ms, _ in found]
+    print(json.dumps({"times": times, "slowest": sorted(found)[:-6:-1], "wrong": seen.wrong[:50]}))
+
+
+def _wait(over: threading.Event) -> None:
+    sys.stdin.read()
+    over.set()
+
+
+if __name__ == "__main__":
+    main()
