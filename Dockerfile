@@ -11,6 +11,10 @@ RUN /opt/build/bin/hatchling build --target wheel --directory /wheel \
     && /opt/branchline/bin/pip install --no-index --no-deps /wheel/*.whl
 
 FROM python:3.13-slim
+# pg_dump, for `branchline backup` on PostgreSQL: of the server's version or a newer one.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/branchline /opt/branchline
 # Time zone rules come from the locked tzdata package, hence the empty PYTHONTZPATH.
 ENV PATH=/opt/branchline/bin:$PATH PYTHONTZPATH= PYTHONUNBUFFERED=1 BRANCHLINE_DATA_DIR=/data

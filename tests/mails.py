@@ -545,10 +545,10 @@ def _tell_at_once(world: World, now: datetime) -> None:
 
 
 def _tomorrow() -> dict[str, Any]:
-    """In twenty hours, so that the day after is within two days as well."""
-    start = to_wall(datetime.now(UTC) + timedelta(hours=20), "America/Chicago").replace(
-        second=0, microsecond=0
-    )
+    """In twenty hours, so that the day after is within two days as well. At night clocks change: then five hours less,
+    because a series does not begin there."""
+    start = to_wall(datetime.now(UTC) + timedelta(hours=20), "America/Chicago")
+    start = start.replace(second=0, microsecond=0) - timedelta(hours=5 if start.hour < 4 else 0)
     return {"start": start, "end": start + timedelta(hours=2)}
 
 

@@ -81,7 +81,7 @@ def test_ana_declines_with_an_answer(
     assert ana.post(f"/organize/proposals/{suggestion}/refusal", data=said).status_code == 303
     assert state_of(database, suggestion) == ("submitted", True)
     assert "Not in the snow, sorry." in mails(database)[0].body
-    assert ben.get(f"/events/{suggestion}").status_code == 410
+    assert ben.get(f"/events/{suggestion}").status_code == 404
 
 
 def test_an_answer_that_is_too_long_is_kept_at_its_suggestion(
