@@ -68,9 +68,9 @@ def work(settings: Settings, options: argparse.Namespace) -> int:
     _migrate_embedded(settings)
     logs.set_up(settings.log_format)
     with metrics.published(settings.run_dir), _worker(settings) as threads:
-        while all(thread.is_alive() for thread in threads):
+        while not _ended and all(thread.is_alive() for thread in threads):
             threads[0].join(timeout=1)
-    return 1
+    return 0 if _ended else 1
 
 
 def _migrate_embedded(settings: Settings) -> None:
@@ -130,6 +130,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self.should_exit |= bool(_ended)
         if self.started:
             asyncio.get_running_loop().call_later(HEAD_START_S, self._begin)
 
@@ -297,5 +298,10 @@ def end_on_signals() -> None:
     signal.signal(signal.SIGINT, _end)
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+_ended: list[int] = []  # by which signals
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """What is raised in a callback of the garbage collector gets lost, so it is also written down."""
+    _ended.append(number)
     raise SystemExit(0)

@@ -517,6 +517,35 @@ def test_work_on_a_fresh_embedded_database_begins_by_making_it(shell: Shell) -> 
         assert worker.end() == 0
 
 
+IN_A_CALLBACK = """
+import argparse, os, signal, sys, weakref
+from events import server
+from events.config import Settings
+
+class Thing:
+    pass
+
+server.end_on_signals()
+thing = Thing()
+kept = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+del thing
+sys.exit(server.work(Settings.from_environment(os.environ), argparse.Namespace()))
+"""
+
+
+def test_sigterm_is_heard_also_in_a_callback_where_python_drops_what_is_raised(shell: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CALLBACK],
+        env=shell.environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    )
+    assert "Exception ignored" in done.stderr
+    assert done.returncode == 0
+
+
 # ---------------------------------------------------------------- the demo
 
 
