@@ -63,7 +63,8 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 
 def work(settings: Settings, options: argparse.Namespace) -> int:
     """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
-    end_on_signals()
+    for one in (signal.SIGTERM, signal.SIGINT):  # written down alone: raising would print where it hit
+        signal.signal(one, lambda number, _: _ended.append(number))
     presence.stay(settings.data_dir)
     _migrate_embedded(settings)
     logs.set_up(settings.log_format)
