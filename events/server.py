@@ -63,8 +63,7 @@ def serve(settings: Settings, options: argparse.Namespace) -> int:
 
 def work(settings: Settings, options: argparse.Namespace) -> int:
     """The worker alone, until SIGTERM or Ctrl+C; 1 if a part of it ends by itself."""
-    for one in (signal.SIGTERM, signal.SIGINT):  # written down alone: raising would print where it hit
-        signal.signal(one, lambda number, _: _ended.append(number))
+    _on_signals(_note)  # which is enough for what looks up once a second, and hits nothing half-way
     presence.stay(settings.data_dir)
     _migrate_embedded(settings)
     logs.set_up(settings.log_format)
@@ -295,14 +294,22 @@ def end_on_signals() -> None:
 
     While uvicorn runs it has handlers of its own; it raises the signal that ended it once more afterwards.
     """
-    signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, _end)
+    _on_signals(_end)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    signal.signal(signal.SIGINT, handler)
 
 
 _ended: list[int] = []  # by which signals
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """What is raised in a callback of the garbage collector gets lost, so it is also written down."""
+def _note(number: int, _frame: FrameType | None) -> None:
     _ended.append(number)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """What is raised in a callback of the garbage collector gets lost, so it is also written down."""
+    _note(number, frame)
     raise SystemExit(0)
