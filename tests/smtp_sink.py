@@ -1,6 +1,8 @@
 """A mail server for the tests: a real one on the loopback, which can be away, refuse, and hang up."""
 
 import asyncio
+import contextlib
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +15,16 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 
 def free_port() -> int:
-    """A port where nothing listens now."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """A port where nothing listens now.
+
+    Of those that the system gives nobody who connects somewhere: who listens here, ends and begins anew would now and
+    then find it taken.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as listening, contextlib.suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 def plain_text(mail: EmailMessage) -> str:

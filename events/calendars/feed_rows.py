@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
+import sqlalchemy as sa
 from sqlmodel import Session
 
 from .moves import Reach, moves_since
@@ -60,7 +61,29 @@ def _moment(value: str | datetime) -> datetime:
 
 
 Rows = Mapping[int, Row]
-Read = Callable[[Collection[int] | None], Rows]  # of those events, or all
+Read = Callable[[Session, Collection[int] | None], Rows]  # of those events, or all
+
+
+class Statements(NamedTuple):
+    """How the rows of a feed are read, on one day. Making statements takes as long as reading one row with them.
+
+    `some`: of the events that `named` stands for. What an earlier one finds wins over what a later one does.
+    """
+
+    everything: Sequence[sa.Select[Any]]
+    some: Sequence[sa.Select[Any]]
+
+    def read(self, session: Session, events: Collection[int] | None) -> Rows:
+        statements, named = (self.everything, {}) if events is None else (self.some, {"named": list(events)})
+        found: dict[int, Row] = {}
+        for statement in statements:
+            for row in map(Row.of, session.connection().execute(statement, named).all()):
+                found.setdefault(row.event_id, row)
+        return found
+
+
+def named(event_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    return event_id.in_(sa.bindparam("named", expanding=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,7 @@ class _Known:
     day: datetime
     rows: Rows
     size: int
+    read: Read
 
 
 class RowsKept:
@@ -92,28 +116,29 @@ class RowsKept:
         revision: int,
         day: datetime,
         most: int,
-        read: Read,
+        reader: Callable[[], Read],
     ) -> Rows:
-        """What `read` gives for all events, at that revision on that day.
+        """What is read for all events, at that revision on that day, by what `reader` makes for that day.
 
         `most`: with so many rows there may be others, and one that leaves makes room for another.
         """
         with self._lock:
             known = self._known.get(key)
         moved = _moved(session, known, reach, revision) if known and known.day == day else None
+        read = known.read if known and known.day == day else reader()
         if known is None or moved is None:
-            rows = read(None)
+            rows = read(session, None)
             size = _size(rows.values())
         else:
             rows, size = {**known.rows}, known.size
             size -= _size(row for number in moved if (row := rows.pop(number, None)))
-            newer = read(moved) if moved else {}
+            newer = read(session, moved) if moved else {}
             rows |= newer
             size += _size(newer.values())
         if len(rows) >= most:
             self._put(key, None)
-            return read(None) if moved else rows
-        self._put(key, _Known(revision, day, rows, size) if len(rows) >= self._fewest else None)
+            return read(session, None) if moved else rows
+        self._put(key, _Known(revision, day, rows, size, read) if len(rows) >= self._fewest else None)
         return rows
 
     def _put(self, key: Hashable, known: _Known | None) -> None:

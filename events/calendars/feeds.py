@@ -6,7 +6,7 @@ drops what is past. Its ETag is the hash of its bytes, so it changes when, and o
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from operator import attrgetter
@@ -18,7 +18,7 @@ from sqlmodel import Session, col
 from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
-from .feed_rows import Row, Rows, RowsKept
+from .feed_rows import Row, RowsKept, Statements, named
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
@@ -242,49 +242,53 @@ def _mark(rows: Sequence[Row]) -> str:
 
 def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None = None) -> list[Row]:
     """In a stable order, that of their first dates."""
-
-    def read(events: Collection[int] | None) -> Rows:
-        return _read(asked, locale, events)
-
+    session = asked.session
     if known is None:
-        found = read(None)
+        found = _statements(asked, locale).read(session, None)
     else:
         key = (asked.selection, *asked.branches, *asked.topics, locale, asked.variant.hide_cancelled)
-        found = known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, read)
+        found = known.rows(
+            session, key, asked.reach, revision, asked.today, MOST, lambda: _statements(asked, locale).read
+        )
     rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
     return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
 
-def _read(asked: _Asked, locale: str, events: Collection[int] | None) -> Rows:
-    """Of all events, or of those that are named. What is alive here wins over a farewell to here."""
+def _statements(asked: _Asked, locale: str) -> Statements:
+    """What is alive here wins over a farewell to here."""
     event = table_of(Event).c
     stored, farewells = _stored(locale, asked.variant), _farewells(asked, locale)
-    if events is None:
-        wanted = [stored.where(event.id.in_(_chosen(asked))), *farewells]
-    else:
-        named, ways = event.id.in_(events), (way.condition for way in _ways(asked))
-        wanted = [stored.where(named, sa.or_(*ways)), *(farewell.where(named) for farewell in farewells)]
-    found: dict[int, Row] = {}
-    for statement in wanted:
-        for row in map(Row.of, asked.session.connection().execute(statement).all()):
-            found.setdefault(row.event_id, row)
-    return found
+    own = sa.or_(
+        sa.and_(*_mine(asked), sa.or_(*(way.condition for way in _ways(asked)))), *_drafts_again(asked)
+    )
+    return Statements(
+        everything=[stored.where(event.id.in_(_chosen(asked))), *farewells],
+        some=[each.where(named(event.id)) for each in (stored.where(own), *farewells)],
+    )
 
 
 def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:
     """The ids of the events, before any text is read: a planner might read all there are."""
-    event = table_of(Event).c
+    event, mine = table_of(Event).c, _mine(asked)
     chosen = []
     for way in _ways(asked):
-        ids = sa.select(event.id).where(way.condition)
+        ids = sa.select(event.id).where(*mine, way.condition)
         if way.first:
             ids = sa.select(ids.order_by(*way.first, event.uid).limit(MOST).subquery().c.id)
         chosen.append(ids)
-    return sa.union_all(*chosen)
+    return sa.union_all(*chosen, *(sa.select(event.id).where(again) for again in _drafts_again(asked)))
+
+
+def _mine(asked: _Asked) -> list[sa.ColumnElement[bool]]:
+    """What the selection asks for, with its dates."""
+    dates = asked.selection.dates()
+    on = [sa.exists().where(col(Occurrence.event_id) == table_of(Event).c.id, *dates)] if dates else []
+    return [*asked.conditions, *on]
 
 
 class _Way(NamedTuple):
-    """One of those in which an event gets into a feed. `first`: which come first, of those that may be too many."""
+    """One of those in which an event of the selection gets into its feed. `first`: which come first, of those that
+    may be too many."""
 
     condition: sa.ColumnElement[bool]
     first: Sequence[sa.ColumnElement[Any]] = ()
@@ -292,17 +296,13 @@ class _Way(NamedTuple):
 
 def _ways(asked: _Asked) -> Iterator[_Way]:
     event, now, today = table_of(Event).c, asked.now, asked.today
-    mine = [*asked.conditions]
-    if dates := asked.selection.dates():
-        mine.append(sa.exists().where(col(Occurrence.event_id) == event.id, *dates))
     coming = sa.or_(event.ends_at.is_(None), event.ends_at >= today)
     recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
-    yield _Way(sa.and_(*mine, *_public(now), coming), [event.begins_at])
-    yield _Way(sa.and_(*mine, *_public(now), recent), [event.ends_at.desc()])
-    yield _Way(sa.and_(*mine, _just_off(now)))
+    yield _Way(sa.and_(*_public(now), coming), [event.begins_at])
+    yield _Way(sa.and_(*_public(now), recent), [event.ends_at.desc()])
+    yield _Way(_just_off(now))
     if not asked.variant.hide_cancelled:
-        yield _Way(sa.and_(*mine, event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR))
-        yield from map(_Way, _drafts_again(asked))
+        yield _Way(sa.and_(event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR))
 
 
 def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
@@ -344,7 +344,7 @@ def _drafts_again(asked: _Asked) -> list[sa.ColumnElement[bool]]:
     event, selection = table_of(Event).c, asked.selection
     listed = sa.literal(",") + event.listed_in + sa.literal(",")
     only = Selection(branches=selection.branches, topics=selection.topics, event_id=selection.event_id)
-    if selection != only:
+    if selection != only or asked.variant.hide_cancelled:
         return []
     held = [sa.or_(*(listed.contains(f",{scope},") for scope in scopes)) for scopes in asked.scopes]
     if selection.event_id is not None:

@@ -46,9 +46,11 @@ def etag_of(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
+_NOW = sa.select(table_of(CalendarRevision).c.number, table_of(CalendarRevision).c.moved_at)
+
+
 def current_revision(session: Session) -> tuple[int, datetime]:
-    revision = table_of(CalendarRevision).c
-    row = session.connection().execute(sa.select(revision.number, revision.moved_at)).first()
+    row = session.connection().execute(_NOW).first()
     return (row.number, row.moved_at) if row else (0, LONG_AGO)
 
 

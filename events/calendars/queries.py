@@ -376,16 +376,16 @@ def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
     return session.exec(query.order_by(col(Override.original_start))).all()
 
 
+_TOPIC = select(Topic).where(col(Topic.slug) == sa.bindparam("slug"))
+_IDS = sa.select(col(Branch.slug), col(Branch.id)).where(col(Branch.slug).in_(sa.bindparam("slugs")))
+
+
 def branch_ids(session: Session, slugs: Sequence[str]) -> list[int]:
     """Raises NotFound for a slug that is none."""
-    rows = dict(session.exec(select(Branch.slug, Branch.id).where(col(Branch.slug).in_(slugs))).all())
-    for slug in slugs:
-        if slug not in rows:
-            raise NotFound(say("There is no branch called “%(slug)s”.", slug=slug[:80]))
-    return [number for number in rows.values() if number is not None]
-
-
-_TOPIC = select(Topic).where(col(Topic.slug) == sa.bindparam("slug"))
+    found = {row.slug: row.id for row in session.connection().execute(_IDS, {"slugs": [*slugs]})}
+    if missing := [slug for slug in slugs if slug not in found]:
+        raise NotFound(say("There is no branch called “%(slug)s”.", slug=missing[0][:80]))
+    return list(found.values())
 
 
 def topics_at(session: Session, slugs: Sequence[str]) -> list[Topic]:

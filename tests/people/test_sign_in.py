@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import argon2
 import pytest
 import sqlalchemy as sa
 from sqlmodel import select
@@ -173,6 +174,26 @@ def test_the_right_password_signs_in_and_nothing_else_does(database: Database, c
             ("nobody@example.org", ""),
         ):
             assert sign_in.with_password(session, email, password) is None, (email, password)
+
+
+@pytest.mark.parametrize("email", ["ana@example.org", "cy@example.org", "nobody@example.org"])
+def test_a_wrong_password_is_as_much_work_whoever_is_known(
+    database: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch, email: str
+) -> None:
+    """Ana has a password, Cy has none, and nobody else is known: the time it takes must not tell which."""
+    with database.writing() as session:
+        sign_in.set_password(session, session.get_one(Person, cast.ana.id), "correct horse battery")
+    checked: list[str] = []
+    real = argon2.PasswordHasher.verify
+
+    def verify(self: argon2.PasswordHasher, kept: str, password: str) -> bool:
+        checked.append(kept.rpartition("$")[0].rpartition("$")[0])  # how much work: all but salt and hash
+        return real(self, kept, password)
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", verify)
+    with database.reading() as session:
+        assert sign_in.with_password(session, email, "no horse at all") is None
+    assert checked == ["$argon2id$v=19$m=65536,t=3,p=4"]
 
 
 def test_a_password_of_the_longest_kind_works_whole(database: Database, cast: Cast) -> None:

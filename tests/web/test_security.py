@@ -1,13 +1,15 @@
 """What stands before every route. Who may use which is in test_routes.py."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 
 import pytest
 from starlette.testclient import TestClient
 
+from events.config import Settings
 from events.web.environment import Templates
-from tests.conftest import Cast
+from tests.conftest import Cast, running
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,22 @@ def test_an_unknown_host_is_refused(ben: TestClient, host: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:80", "[::1]:8000"])
 def test_loopback_names_are_known_without_a_base_url(ben: TestClient, host: str) -> None:
     assert ben.get("/about", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("events.example.org", 200),
+        ("Events.Example.org", 200),
+        ("events.example.org:8000", 400),
+        ("events.example.org.evil.example", 400),
+        ("localhost", 400),
+    ],
+)
+def test_with_a_base_url_no_other_name_is_known(settings: Settings, host: str, status: int) -> None:
+    with running(replace(settings, base_url="https://events.example.org")) as app:
+        answer = TestClient(app, "https://events.example.org").get("/about", headers={"Host": host})
+    assert answer.status_code == status
 
 
 def test_every_answer_carries_the_security_headers(ben: TestClient, cast: Cast) -> None:
