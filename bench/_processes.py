@@ -72,6 +72,15 @@ class Running:
                 start_new_session=True,
             )
 
+    def tracebacks(self, most: int = 3) -> str:
+        """The last ones in the logs, each with what was said around it."""
+        found = []
+        for name in ("serve", "work"):
+            lines = (self.data / f"{name}.log").read_text(errors="replace").splitlines()
+            at = [number for number, line in enumerate(lines) if line.startswith("Traceback")]
+            found += ["\n".join(lines[max(0, number - 2) : number + 80]) for number in at[-most:]]
+        return "\n\n".join(found)
+
     def kill_all(self) -> None:
         for process in (self.web, self.worker):
             if process is not None:

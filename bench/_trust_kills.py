@@ -390,6 +390,8 @@ def _told(
     good = figure("acknowledged writes lost, doubled or partial", str(len(faults)), "0", not faults)
     for fault in faults[:10]:
         print(f"    {fault}")
+    if faults:
+        print(running.tracebacks())
     longest = max(running.ready_s)
     figure("ready again, seconds: median", f"{statistics.median(running.ready_s):.2f}")
     good &= figure("    longest", f"{longest:.2f}", f"<= {READY_S:g}", longest <= READY_S)
