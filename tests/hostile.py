@@ -80,8 +80,8 @@ def faults_in(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
                 json.loads(said)
                 if b"<" in said:
                     yield "the mark ends JSON-LD"
-            if _UNESCAPED.search(_LINKED_DATA.sub(b"", body)):
-                yield "the mark comes back as it was"
+            if found := _UNESCAPED.search(rest := _LINKED_DATA.sub(b"", body)):
+                yield f"the mark comes back as it was: {rest[max(0, found.start() - 200) : found.end() + 40]!r}"
         case "application/atom+xml" | "application/xml" | "image/svg+xml":
             if b"zq<" in body:
                 yield "the mark comes back as it was"

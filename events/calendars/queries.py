@@ -13,7 +13,7 @@ from ..branches.models import Branch
 from ..db import table_of
 from ..errors import Gone, NotFound, no_such_page, say
 from ..places.geo import Distance, Point
-from ..places.naming import fold
+from ..places.naming import words_of
 from ..places.nearest import within
 from .listed import Listed as Listed
 from .listed import listing as listing
@@ -68,7 +68,7 @@ class Selection:
         """
         numbers = numbers or self.numbers(session)
         found: list[sa.ColumnElement[bool]] = []
-        words = fold(self.text).split()
+        words = words_of(self.text)
         most = few(session, shown) if shown and (self.near or self.topics or words) else None
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics or self.access or self.language or self.online is not None)

@@ -9,6 +9,7 @@ from babel import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
 
 # The five inhabited territories have ZIPs and states' places in addresses: they are regions of the US here.
+MOST_WORDS = 30  # that anybody looks for
 US_TERRITORIES = {
     "AS": "American Samoa",
     "GU": "Guam",
@@ -111,6 +112,12 @@ def fold(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text.casefold())
     kept = "".join(letter for letter in plain if not unicodedata.combining(letter))
     return _SEPARATORS.sub(" ", kept).strip()
+
+
+def words_of(text: str) -> list[str]:
+    """What is looked for in keys: each word once. No more than a database can compare at once: folded, a letter may be
+    four words."""
+    return list(dict.fromkeys(fold(text).split()))[:MOST_WORDS]
 
 
 def code_key(text: str) -> str:

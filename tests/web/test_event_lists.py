@@ -608,3 +608,12 @@ def test_what_is_not_online_any_more_has_no_link_to_join_anywhere(
         number = added(database, publishing, cast.alder, attendance=attendance, online_url=link)
         told_of = [path for path in paths if "meet.example" in ben.get(path.format(number)).text]
         assert len(told_of) == told, told_of
+
+
+@pytest.mark.parametrize("words", ["\ufdfa" * 200, " ".join(map(chr, range(0x4E00, 0x4E64)))])
+def test_more_words_than_a_database_can_compare_at_once_are_looked_for_all_the_same(
+    ben: TestClient, cast: Cast, words: str
+) -> None:
+    """The first is a letter that is four words when it is folded."""
+    for path in ("/events", "/events.ics", "/events.atom", "/api/v1/events", "/interests"):
+        assert ben.get(path, params={"q": words}).status_code == 200, path
