@@ -37,6 +37,7 @@ SQLITE_PRAGMAS = (
     "secure_delete=ON",  # what is removed is overwritten: it is nowhere in the file any more
 )
 WAL_PAUSE_S = 0.02
+SURELY_LIVES_S = 5.0  # after it was used: to ask PostgreSQL each time takes as long as a small statement
 CHECKPOINT_TRY_MS = 100
 CACHE_KB = 2_000  # of pages of a file of SQLite, for each connection, at most
 SAMPLED = 1000  # rows of each index, so that it takes as long with many as with few
@@ -152,13 +153,17 @@ class Database:
             url,
             pool_size=size,
             max_overflow=0,
-            pool_pre_ping=not _is_sqlite(url),
             connect_args=outages.patience(url),
             hide_parameters=True,  # an error is written into the log, and must not tell there what somebody typed
         )
         if _is_sqlite(url):
             sa.event.listen(self.engine, "connect", lambda held, _: _prepare_sqlite(held, cache_kb))
             sa.event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            sa.event.listen(self.engine, "checkin", _note_use)
+            sa.event.listen(
+                self.engine, "checkout", lambda *held: _see_that_it_lives(self.engine.dialect, *held)
+            )
         self._readers = self.engine.execution_options(write=False)
         self._writers = self.engine.execution_options(write=True)
         sa.event.listen(self._writers, "begin", _forget_seen)
@@ -171,8 +176,8 @@ class Database:
 
     def reach(self) -> None:
         """Raises OperationalError when nobody answers there."""
-        with self.engine.connect():
-            pass  # the pool has asked it whether it lives
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -233,6 +238,7 @@ class Database:
         self.engine.dispose()
 
 
+_USED = "when it was last used"
 _SEEN = "something that pages show has changed"
 
 
@@ -245,6 +251,22 @@ def _note_seen(connection: sa.Connection, statement: Any, *_: Any) -> None:
         table = statement.table
         if not (isinstance(table, sa.Table) and table.info.get("unseen")):
             connection.info[_SEEN] = True
+
+
+def _note_use(_: object, record: Any) -> None:
+    record.info[_USED] = time.monotonic()
+
+
+def _see_that_it_lives(dialect: sa.Dialect, held: Any, record: Any, _: object) -> None:
+    """Of a connection that nobody used for a while. Who finds another one broken tries again (`outages`)."""
+    if time.monotonic() - record.info.get(_USED, float("inf")) < SURELY_LIVES_S:
+        return
+    try:
+        dialect.do_ping(held)
+    except dialect.loaded_dbapi.Error as error:
+        if not dialect.is_disconnect(error, held, None):
+            raise
+        raise sa.exc.InvalidatePoolError from error
 
 
 def _is_sqlite(url: str) -> bool:

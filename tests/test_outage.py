@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from events import mail, outages
 from events.calendars.content import Publishing
+from events.calendars.moves import move_revision
 from events.config import Settings
 from events.db import Database
 from events.limits import RequestCount
@@ -26,8 +27,9 @@ from events.messages import outbox
 from events.messages.models import ContactMessage
 from events.outages import CommitLost, DatabaseAway, Outage, is_away
 from events.people import tokens
+from events.web.watching import Revisions
 from events.worker import MARK_WITHIN_S, Worker
-from tests.conftest import Cast, Engines, browser, running
+from tests.conftest import NOW, Cast, Engines, browser, running
 from tests.smtp_sink import Sink
 
 POSTGRES = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -45,14 +47,16 @@ NOWHERE = "postgresql+psycopg://ana@/postgres?host=/nowhere"
 class Line:
     """The way to the server, beside which it has one of its own."""
 
-    def __init__(self, url: str) -> None:
-        self._folder = Path(str(sa.make_url(url).query["host"]))
-        self._engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
+    def __init__(self, tests: Database) -> None:
+        self._tests = tests  # what they look with themselves, which tries nothing again
+        self._folder = Path(str(sa.make_url(tests.url).query["host"]))
+        self._engine = sa.create_engine(tests.url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT")
         self._own = self._engine.connect()
 
     def cut(self, *_: object) -> None:
         """Ends all connections."""
         self._own.exec_driver_sql(CUT).all()
+        self._tests.dispose()
 
     @contextmanager
     def gone(self) -> Iterator[None]:
@@ -72,7 +76,7 @@ class Line:
 
 @pytest.fixture
 def line(database: Database) -> Iterator[Line]:
-    line = Line(database.url)
+    line = Line(database)
     yield line
     line.close()
 
@@ -110,6 +114,34 @@ def soon(condition: Callable[[], bool]) -> bool:
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
     return condition()
+
+
+@POSTGRES
+def test_a_connection_that_nobody_used_for_a_while_is_asked_whether_it_lives(
+    database: Database, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.db.SURELY_LIVES_S", 0.0)
+    own = Database(database.url, size=1)
+    assert messages(own) == 0
+    line.cut()
+    assert messages(own) == 0
+    own.dispose()
+
+
+@POSTGRES
+def test_what_has_moved_is_seen_by_a_connection_that_was_lost_meanwhile(
+    database: Database, line: Line, cast: Cast, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Revisions(database, behind_s=0.0)
+    asyncio.run(watched.look())
+    before = watched.site, watched.calendar
+    line.cut()
+    with database.writing() as session:
+        move_revision(session, NOW)
+    asyncio.run(watched.look())
+    assert (watched.site > before[0], watched.calendar) == (True, before[1] + 1)
+    assert not caplog.records
+    watched.close()
 
 
 # ---------------------------------------------------------------- visitors

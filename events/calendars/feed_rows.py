@@ -35,8 +35,8 @@ class Row(NamedTuple):
 
     @classmethod
     def of(cls, stored: Sequence[Any]) -> "Row":
-        """Of the other columns, in their order."""
-        return cls._make((*stored, _zone(stored[3], stored[4])))
+        """Of the other columns, in their order, whatever stands behind them."""
+        return cls._make((*stored[:7], _zone(stored[3], stored[4])))
 
     def distance(self, day: datetime) -> timedelta:
         """From that day; nothing for what is on or goes on."""
@@ -70,8 +70,8 @@ class Statements(NamedTuple):
     `some`: of the events that `named` stands for. What an earlier one finds wins over what a later one does.
     """
 
-    everything: Sequence[sa.Select[Any]]
-    some: Sequence[sa.Select[Any]]
+    everything: Sequence[sa.Executable]
+    some: Sequence[sa.Executable]
 
     def read(self, session: Session, events: Collection[int] | None) -> Rows:
         statements, named = (self.everything, {}) if events is None else (self.some, {"named": list(events)})

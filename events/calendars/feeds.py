@@ -29,6 +29,7 @@ WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
 SMALLEST_EVENT = 350  # bytes
 MOST = LARGEST // SMALLEST_EVENT  # no feed can hold more events
+SCOPE = "scope"  # of a farewell; of what is alive none, which is the first
 _CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
 # CSS names (RFC 7986 5.9) that can be told apart and read under white text.
 _COLORS = (
@@ -261,10 +262,10 @@ def _statements(asked: _Asked, locale: str) -> Statements:
     own = sa.or_(
         sa.and_(*_mine(asked), sa.or_(*(way.condition for way in _ways(asked)))), *_drafts_again(asked)
     )
-    return Statements(
-        everything=[stored.where(event.id.in_(_chosen(asked))), *farewells],
-        some=[each.where(named(event.id)) for each in (stored.where(own), *farewells)],
-    )
+    alive = stored.where(event.id.in_(_chosen(asked)))
+    some = [each.where(named(event.id)) for each in (stored.where(own), *farewells)]
+    gone = [farewell.order_by(SCOPE) for farewell in farewells]
+    return Statements([alive, *gone], [sa.union_all(*some).order_by(SCOPE)] if farewells else some)
 
 
 def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:
@@ -311,8 +312,9 @@ def _stored(locale: str, variant: Variant) -> sa.Select[Any]:
         sa.func.coalesce(rendered.without_cancelled, rendered.ics) if variant.hide_cancelled else rendered.ics
     )
     columns = (event.id, event.uid, event.revision, text)
+    times = (_raw(event.start), _raw(event.begins_at), _raw(event.ends_at))
     return (
-        sa.select(*columns, _raw(event.start), _raw(event.begins_at), _raw(event.ends_at))
+        sa.select(*columns, *times, sa.literal("").label(SCOPE))
         .join(table_of(Rendered), rendered.event_id == event.id)
         .where(rendered.locale == locale)
     )
@@ -363,10 +365,9 @@ def _farewells(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
     times = (_raw(gone.start), _raw(event.begins_at), _raw(event.ends_at))
     columns = (event.id, event.uid, event.revision, gone.ics)
     return [
-        sa.select(*columns, *times)
+        sa.select(*columns, *times, gone.scope.label(SCOPE))
         .join(table_of(Departure), gone.event_id == event.id)
         .where(gone.scope.in_(scopes[0]), gone.locale == locale, gone.left_at >= asked.today - TOLD_FOR)
-        .order_by(gone.scope)
     ]
 
 

@@ -70,7 +70,9 @@ def branches(
     session: Session, person: Person, *, named: str = "", page: int = 1, size: int = PAGE
 ) -> tuple[Sequence[Branch], bool]:
     """Where the person may post, by name, and whether there are more. `named`: words of the name."""
-    words = [col(Branch.search_key).contains(word, autoescape=True) for word in words_of(named[:LONGEST_NAME])]
+    words = [
+        col(Branch.search_key).contains(word, autoescape=True) for word in words_of(named[:LONGEST_NAME])
+    ]
     query = select(Branch).where(*_mine(person, col(Branch.id)), *words)
     query = query.order_by(col(Branch.name), col(Branch.id)).offset((page - 1) * size).limit(size + 1)
     found = session.exec(query).all()

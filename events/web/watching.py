@@ -13,22 +13,31 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..calendars import moves
 from ..calendars.kept import LONG_AGO
 from ..calendars.models import CalendarRevision
 from ..calendars.moves import Move
 from ..db import Database, SiteRevision, table_of
+from ..outages import is_away
 
 BEHIND_S = 1.0  # at most, with PostgreSQL
 PATIENCE_S = 0.25  # how long an answer waits for a database that does not answer; then what is known stands
 log = logging.getLogger("branchline")
 
 
-# Written once: every process asks after each edit, whoever makes it.
-_SITE = sa.select(table_of(SiteRevision).c.number)
-_CALENDAR = sa.select(table_of(CalendarRevision).c.number, table_of(CalendarRevision).c.moved_at)
+# Written once, and one statement: every process asks after each edit, whoever makes it.
+_NOW = sa.select(
+    *(
+        sa.select(column).scalar_subquery()
+        for column in (
+            table_of(SiteRevision).c.number,
+            table_of(CalendarRevision).c.number,
+            table_of(CalendarRevision).c.moved_at,
+        )
+    )
+)
 
 
 class Revisions:
@@ -110,18 +119,34 @@ class Revisions:
     def _look_at_server(self) -> None:
         """What was known stands while the server is away: old is better than nothing."""
         try:
-            with self._own.engine.connect() as connection:
-                self._read(connection)
+            try:
+                self._read(self._open_to_server())
+            except DBAPIError as error:
+                if not is_away(error):
+                    raise
+                self._close_to_server()  # perhaps it was away, and is not any more
+                self._read(self._open_to_server())
         except SQLAlchemyError as error:
+            self._close_to_server()
             log.warning("cannot see whether anything has moved: %s", error)
 
+    def _open_to_server(self) -> sa.Connection:
+        """Held open, and without transactions: one statement is one question and one answer."""
+        if self._connection is None:
+            engine = self._own.engine.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = engine.connect()
+        return self._connection
+
+    def _close_to_server(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
     def _read(self, connection: sa.Connection) -> None:
-        of_site = connection.execute(_SITE).scalar() or 0
-        row = connection.execute(_CALENDAR).first()
-        number, moved_at = (row.number, row.moved_at) if row else (0, LONG_AGO)
-        if number != self.calendar:
-            self._follow(connection, number, moved_at)
-        self.site = of_site
+        of_site, number, moved_at = connection.execute(_NOW).one()
+        if (number or 0) != self.calendar:
+            self._follow(connection, number or 0, moved_at or LONG_AGO)
+        self.site = of_site or 0
         connection.rollback()
 
     def _follow(self, connection: sa.Connection, number: int, moved_at: datetime) -> None:
