@@ -153,6 +153,7 @@ class Database:
             url,
             pool_size=size,
             max_overflow=0,
+            pool_use_lifo=True,  # so that few connections know what is asked often
             connect_args=outages.patience(url),
             hide_parameters=True,  # an error is written into the log, and must not tell there what somebody typed
         )
@@ -164,7 +165,7 @@ class Database:
             sa.event.listen(
                 self.engine, "checkout", lambda *held: _see_that_it_lives(self.engine.dialect, *held)
             )
-        self._readers = self.engine.execution_options(write=False)
+        self._readers = self.engine.execution_options(write=False, postgresql_readonly=True)
         self._writers = self.engine.execution_options(write=True)
         sa.event.listen(self._writers, "begin", _forget_seen)
         sa.event.listen(self._writers, "before_execute", _note_seen)
@@ -188,9 +189,15 @@ class Database:
         with Session(self._readers, autoflush=False) as session:
             try:
                 yield session
-            finally:
+            except BaseException:
                 session.expunge_all()
                 session.rollback()
+                raise
+            session.expunge_all()
+            if self.is_sqlite:
+                session.rollback()
+            else:  # with a rollback the driver would forget the statements that it has prepared
+                session.commit()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:

@@ -21,7 +21,7 @@ from events import mail, outages
 from events.calendars.content import Publishing
 from events.calendars.moves import move_revision
 from events.config import Settings
-from events.db import Database
+from events.db import Database, SiteRevision, table_of
 from events.limits import RequestCount
 from events.messages import outbox
 from events.messages.models import ContactMessage
@@ -142,6 +142,23 @@ def test_what_has_moved_is_seen_by_a_connection_that_was_lost_meanwhile(
     assert (watched.site > before[0], watched.calendar) == (True, before[1] + 1)
     assert not caplog.records
     watched.close()
+
+
+@POSTGRES
+def test_what_is_asked_again_and_again_is_planned_once(database: Database, cast: Cast) -> None:
+    for _ in range(12):
+        messages(database)
+    with database.engine.connect() as connection:  # the one that was given back last
+        planned = connection.exec_driver_sql("SELECT statement FROM pg_prepared_statements").scalars().all()
+    assert any("contact_message" in statement for statement in planned)
+
+
+def test_what_reads_changes_nothing_whatever_it_does(database: Database, cast: Cast) -> None:
+    """PostgreSQL refuses it at once; SQLite forgets it."""
+    with suppress(DBAPIError), database.reading() as session:
+        session.connection().execute(sa.insert(table_of(SiteRevision)).values(id=7))
+    with database.reading() as session:
+        assert session.connection().exec_driver_sql("SELECT id FROM site_revision WHERE id = 7").all() == []
 
 
 # ---------------------------------------------------------------- visitors

@@ -157,7 +157,7 @@ def _soonest_of(narrowed: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     both at once would sort all that is stored, or begin with the branches."""
     occurrence = table_of(Occurrence).c
     begin = sa.bindparam("since", type_=occurrence.ends_at.type)
-    skip, most = (sa.bindparam(name, type_=sa.Integer()) for name in ("skip", "most"))
+    skip, most = (sa.bindparam(name, type_=sa.Integer(), literal_execute=True) for name in ("skip", "most"))
     dates = (
         sa.select(table_of(Occurrence))
         .select_from(OF_EVENTS if narrowed else table_of(Occurrence))

@@ -132,7 +132,9 @@ def listed(
 def _listing(branches: bool, topics: bool, without: bool) -> sa.Select[Any]:
     """Made once for each kind of wish, and as long to make as to execute: its values are said then."""
     now = sa.bindparam("now", type_=table_of(Notice).c.begins_at.type)
-    until, skip, most = (sa.bindparam(name, type_=sa.Integer()) for name in ("until", "skip", "most"))
+    until, skip, most = (
+        sa.bindparam(name, type_=sa.Integer(), literal_execute=True) for name in ("until", "skip", "most")
+    )
     given = [(branches, col(Notice.branch_id).in_, "branches"), (topics, col(Notice.topic_id).in_, "topics")]
     given.append((without, col(Notice.id).not_in, "without"))
     wanted = [among(sa.bindparam(name, expanding=True)) for asked, among, name in given if asked]
