@@ -85,11 +85,12 @@ def line(database: Database) -> Iterator[Line]:
 def at_first(
     database: Database, event: str, statement: str, act: Callable[[sa.Connection], None]
 ) -> Iterator[None]:
-    """Acts before the first statement that begins so is sent, or before the first COMMIT."""
+    """Acts before the first statement that begins so is sent, or before the first COMMIT of what writes."""
     waiting = [act]
 
     def seen(connection: sa.Connection, _cursor: object = None, asked: str = "", *_: Any) -> None:
-        if waiting and asked.startswith(statement):
+        counts = event != "commit" or connection.get_execution_options()["write"]
+        if waiting and counts and asked.startswith(statement):
             waiting.pop()(connection)
 
     sa.event.listen(database.engine, event, seen)
