@@ -165,7 +165,8 @@ class Database:
             sa.event.listen(
                 self.engine, "checkout", lambda *held: _see_that_it_lives(self.engine.dialect, *held)
             )
-        self._readers = self.engine.execution_options(write=False, postgresql_readonly=True)
+        self._lockers = self.engine.execution_options(write=False)
+        self._readers = self._lockers.execution_options(postgresql_readonly=True)
         self._writers = self.engine.execution_options(write=True)
         sa.event.listen(self._writers, "begin", _forget_seen)
         sa.event.listen(self._writers, "before_execute", _note_seen)
@@ -181,12 +182,12 @@ class Database:
             connection.exec_driver_sql("SELECT 1")
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that can never commit: whatever a view does, a read changes nothing.
+    def reading(self, *, may_lock: bool = False) -> Iterator[Session]:
+        """A session that can never change anything, whatever a view does. `may_lock`: rows, as what writes does.
 
         What was read can be looked at afterwards.
         """
-        with Session(self._readers, autoflush=False) as session:
+        with Session(self._lockers if may_lock else self._readers, autoflush=False) as session:
             try:
                 yield session
             except BaseException:
@@ -194,7 +195,7 @@ class Database:
                 session.rollback()
                 raise
             session.expunge_all()
-            if self.is_sqlite:
+            if self.is_sqlite or may_lock:
                 session.rollback()
             else:  # with a rollback the driver would forget the statements that it has prepared
                 session.commit()

@@ -81,7 +81,8 @@ def faults_in(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
                 if b"<" in said:
                     yield "the mark ends JSON-LD"
             if found := _UNESCAPED.search(rest := _LINKED_DATA.sub(b"", body)):
-                yield f"the mark comes back as it was: {rest[max(0, found.start() - 200) : found.end() + 40]!r}"
+                around = rest[max(0, found.start() - 200) : found.end() + 40]
+                yield f"the mark comes back as it was: {around!r}"
         case "application/atom+xml" | "application/xml" | "image/svg+xml":
             if b"zq<" in body:
                 yield "the mark comes back as it was"

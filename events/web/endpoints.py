@@ -167,7 +167,7 @@ class Write:
         except InvalidForm as error:
             if self.again is None:
                 raise
-            with state.database.reading() as session:
+            with state.database.reading(may_lock=True) as session:
                 turned_away = admit(request, session, self.who)
                 response = turned_away or self.again(request, session, form, error.faults)
             response.status_code = error.status
