@@ -137,10 +137,22 @@ class Running:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Its number is that of the session that was made for it, so nobody else is in there."""
+    """Its number is that of the session that was made for it, so nobody else is in there. All have ended afterwards:
+    who is being killed may hold the port a little longer."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    while _lives_any_of(process.pid):
+        time.sleep(0.005)
+
+
+def _lives_any_of(group: int) -> bool:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, of = path.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and state != "Z":
+                return True
+    return False
 
 
 def _lives(pid: int) -> bool:
