@@ -40,6 +40,7 @@ WAL_PAUSE_S = 0.02
 SURELY_LIVES_S = 5.0  # after it was used: to ask PostgreSQL each time takes as long as a small statement
 CHECKPOINT_TRY_MS = 100
 CACHE_KB = 2_000  # of pages of a file of SQLite, for each connection, at most
+FEWEST_PAGES = 2_500  # 10 MB: of less, nothing is said to SQLite's planner
 SAMPLED = 1000  # rows of each index, so that it takes as long with many as with few
 
 # A fault of ours with one of many (a mail, an event, a calendar) must not keep the others from their turn. Whoever
@@ -170,6 +171,7 @@ class Database:
         self._writers = self.engine.execution_options(write=True)
         sa.event.listen(self._writers, "begin", _forget_seen)
         sa.event.listen(self._writers, "before_execute", _note_seen)
+        self._stock_pages = 0
         self.commits = 0  # through this object, tried ones too
 
     @property
@@ -219,11 +221,30 @@ class Database:
             self.commits += 1
 
     def take_stock(self) -> None:
-        """Tells SQLite's planner anew how its tables are filled, from samples; PostgreSQL looks by itself."""
+        """Tells SQLite's planner anew how its tables are filled, from samples; PostgreSQL looks by itself.
+
+        Nothing of a small file, which may grow: with the plan for a dozen rows a list of 18,000 events took minutes. The
+        table of statistics is made anew because other connections read it when the schema has moved, and not before.
+        """
         if self.is_sqlite:
+            pages = self._pages()
+            is_large = pages >= FEWEST_PAGES
+            self._stock_pages = pages if is_large else 0
             with self._writers.begin() as connection:
-                connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED}")
-                connection.exec_driver_sql("ANALYZE")
+                connection.exec_driver_sql("DROP TABLE IF EXISTS sqlite_stat1")
+                if is_large:
+                    connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED}")
+                    connection.exec_driver_sql("ANALYZE")
+
+    @property
+    def has_outgrown_stock(self) -> bool:
+        """Whether there is twice as much as when stock was taken."""
+        return self.is_sqlite and self._pages() >= max(FEWEST_PAGES, 2 * self._stock_pages)
+
+    def _pages(self) -> int:
+        with self._lockers.connect() as connection:
+            pages: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            return pages
 
     def empty_log(self, within_s: float) -> bool:
         """Brings the write-ahead log of SQLite into its file and cuts it off: what was removed stands in it until then.

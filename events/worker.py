@@ -307,6 +307,8 @@ class Worker:
 
     def clean(self) -> int:
         """Once in an hour, removes what is over."""
+        if self.database.has_outgrown_stock:
+            self.database.take_stock()
         if time.monotonic() - self._cleaned < CLEAN_EVERY_S:
             return 0
         with self.database.writing() as session:

@@ -232,6 +232,7 @@ def test_old_steps_of_the_calendars_are_forgotten_and_the_planner_of_sqlite_is_t
     database: Database, settings: Settings, publishing: Publishing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(moves, "MOST", 3)
+    monkeypatch.setattr("events.db.FEWEST_PAGES", 0)
     with database.writing() as session:
         for _ in range(5):
             moves.move_revision(session, NOW)
@@ -246,6 +247,35 @@ def test_old_steps_of_the_calendars_are_forgotten_and_the_planner_of_sqlite_is_t
         if database.is_sqlite:
             known = sa.text("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'calendar_move'")
             assert session.connection().execute(known).scalar_one() > 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_planner_is_told_of_a_large_file_alone_and_anew_when_it_has_grown(
+    database: Database, settings: Settings, publishing: Publishing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said of a dozen rows made a list of 18,000 events take minutes. An open connection of SQLite reads what
+    is said when the schema has moved."""
+
+    def asked(what: str) -> int:
+        with database.reading() as session:
+            return int(session.connection().exec_driver_sql(what).scalar_one())
+
+    tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_stat1'"
+    worker, pages = Worker(settings, publishing), asked("PRAGMA page_count")
+    worker.clean()
+    assert asked(tables) == 0
+    monkeypatch.setattr("events.db.FEWEST_PAGES", pages + 10)
+    with database.writing() as session:
+        session.connection().exec_driver_sql("CREATE TABLE large AS SELECT randomblob(200000) AS filling")
+    versions = [asked("PRAGMA schema_version")]
+    for _ in range(2):
+        worker.clean()
+        assert asked(tables) == 1
+        versions.append(asked("PRAGMA schema_version"))
+        with database.writing() as session:
+            session.connection().exec_driver_sql("INSERT INTO large VALUES (randomblob(4000000))")
+    assert versions == sorted(set(versions))
+    worker.database.dispose()
 
 
 def test_an_idle_worker_writes_nothing(
