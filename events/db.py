@@ -223,8 +223,8 @@ class Database:
     def take_stock(self) -> None:
         """Tells SQLite's planner anew how its tables are filled, from samples; PostgreSQL looks by itself.
 
-        Nothing of a small file, which may grow: planned for a dozen rows, a list of 18,000 events took minutes. The table
-        of statistics is made anew because other connections read it when the schema has moved, and not before.
+        Nothing of a small file, which may grow: planned for a dozen rows, a list of 18,000 events took minutes.
+        The table of statistics is made anew because other connections read it when the schema has moved, and not before.
         """
         if self.is_sqlite:
             pages = self._pages()
