@@ -224,7 +224,7 @@ class Database:
         """Tells SQLite's planner anew how its tables are filled, from samples; PostgreSQL looks by itself.
 
         Nothing of a small file, which may grow: planned for a dozen rows, a list of 18,000 events took minutes.
-        The table of statistics is made anew because other connections read it when the schema has moved, and not before.
+        The table of statistics is made anew because other connections read it only when the schema has moved.
         """
         if self.is_sqlite:
             pages = self._pages()
