@@ -113,8 +113,6 @@ class Running:
         stayed = sum(map(_lives, children))
         if self.web is not None:
             _kill_group(self.web)
-        while any(map(_lives, children)):
-            time.sleep(0.01)
         return stayed
 
     def web_processes(self) -> list[int]:
@@ -122,16 +120,11 @@ class Running:
         found = []
         for path in Path("/proc").glob("[0-9]*/stat"):
             try:
-                state, parent = path.read_text().rpartition(")")[2].split()[:2]
+                state, parent, _ = _read(path)
                 told = path.with_name("cmdline").read_bytes()
             except OSError:  # it has ended meanwhile
                 continue
-            if (
-                self.web is not None
-                and parent == str(self.web.pid)
-                and state != "Z"
-                and b"spawn_main" in told
-            ):
+            if self.web is not None and parent == self.web.pid and state != "Z" and b"spawn_main" in told:
                 found.append(int(path.parent.name))
         return found
 
@@ -146,18 +139,24 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
+def _read(stat: Path) -> tuple[str, int, int]:
+    """State, parent and group of a process."""
+    state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+    return state, int(parent), int(group)
+
+
 def _lives_any_of(group: int) -> bool:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
-            state, _, of = path.read_text().rpartition(")")[2].split()[:3]
-            if int(of) == group and state != "Z":
+            state, _, of = _read(path)
+            if of == group and state != "Z":
                 return True
     return False
 
 
 def _lives(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return _read(Path(f"/proc/{pid}/stat"))[0] != "Z"
     except OSError:
         return False
 
