@@ -242,7 +242,7 @@ class Database:
         return self.is_sqlite and self._pages() >= max(FEWEST_PAGES, 2 * self._stock_pages)
 
     def _pages(self) -> int:
-        with self._lockers.connect() as connection:
+        with self.engine.connect() as connection:
             pages: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
             return pages
 

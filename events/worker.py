@@ -307,9 +307,9 @@ class Worker:
 
     def clean(self) -> int:
         """Once in an hour, removes what is over."""
-        if self.database.has_outgrown_stock:
-            self.database.take_stock()
         if time.monotonic() - self._cleaned < CLEAN_EVERY_S:
+            if self.database.has_outgrown_stock:
+                self.database.take_stock()
             return 0
         with self.database.writing() as session:
             outbox.purge(session, _now())
