@@ -8,8 +8,8 @@ from functools import cache
 from babel import Locale, UnknownLocaleError
 from babel.languages import get_official_languages
 
-# The five inhabited territories have ZIPs and states' places in addresses: they are regions of the US here.
 MOST_WORDS = 30  # that anybody looks for
+# The five inhabited territories have ZIPs and states' places in addresses: they are regions of the US here.
 US_TERRITORIES = {
     "AS": "American Samoa",
     "GU": "Guam",
