@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # i
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SOON = NOW.replace(tzinfo=None, hour=18, minute=0, second=0) + timedelta(days=3)
-EXAMPLES = 10
+EXAMPLES = 20
 SHOWN = (200, 404, 409, 410)  # a draft is not there for others, and what is cancelled cannot be followed
 
 # Surrogates too: JSON can hold them.
