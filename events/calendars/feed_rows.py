@@ -61,25 +61,25 @@ def _moment(value: str | datetime) -> datetime:
 
 
 Rows = Mapping[int, Row]
-Read = Callable[[Session, Collection[int] | None], Rows]  # of those events, or all
+ReadSome = Callable[[Session, Collection[int]], Rows]  # of those events
 
 
-class Statements(NamedTuple):
-    """How the rows of a feed are read, on one day. Making statements takes as long as reading one row with them.
+class Reader(NamedTuple):
+    """How the rows of a feed are read. `some`: what makes a way to read some of them, good for a day; to make it takes
+    longer than to read with it."""
 
-    `some`: of the events that `named` stands for. What an earlier one finds wins over what a later one does.
-    """
+    everything: Callable[[], Rows]
+    some: Callable[[], ReadSome]
 
-    everything: Sequence[sa.Executable]
-    some: Sequence[sa.Executable]
 
-    def read(self, session: Session, events: Collection[int] | None) -> Rows:
-        statements, named = (self.everything, {}) if events is None else (self.some, {"named": list(events)})
-        found: dict[int, Row] = {}
-        for statement in statements:
-            for row in map(Row.of, session.connection().execute(statement, named).all()):
-                found.setdefault(row.event_id, row)
-        return found
+def read(statements: Sequence[sa.Executable], session: Session, events: Collection[int] = ()) -> Rows:
+    """`events`: which `named` stands for. What an earlier statement finds wins over what a later one does."""
+    parameters = {"named": list(events)} if events else {}
+    found: dict[int, Row] = {}
+    for statement in statements:
+        for row in map(Row.of, session.connection().execute(statement, parameters).all()):
+            found.setdefault(row.event_id, row)
+    return found
 
 
 def named(event_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -92,7 +92,7 @@ class _Known:
     day: datetime
     rows: Rows
     size: int
-    read: Read
+    some: ReadSome | None  # once it was needed
 
 
 class RowsKept:
@@ -116,29 +116,33 @@ class RowsKept:
         revision: int,
         day: datetime,
         most: int,
-        reader: Callable[[], Read],
+        reader: Reader,
     ) -> Rows:
-        """What is read for all events, at that revision on that day, by what `reader` makes for that day.
+        """What the reader gives for everything, at that revision on that day.
 
         `most`: with so many rows there may be others, and one that leaves makes room for another.
         """
         with self._lock:
             known = self._known.get(key)
-        moved = _moved(session, known, reach, revision) if known and known.day == day else None
-        read = known.read if known and known.day == day else reader()
+        if known and known.day != day:
+            known = None
+        moved = _moved(session, known, reach, revision) if known else None
+        some = known.some if known else None
         if known is None or moved is None:
-            rows = read(session, None)
+            rows = reader.everything()
             size = _size(rows.values())
         else:
             rows, size = {**known.rows}, known.size
             size -= _size(row for number in moved if (row := rows.pop(number, None)))
-            newer = read(session, moved) if moved else {}
-            rows |= newer
-            size += _size(newer.values())
+            if moved:
+                some = some or reader.some()
+                newer = some(session, moved)
+                rows |= newer
+                size += _size(newer.values())
         if len(rows) >= most:
             self._put(key, None)
-            return read(session, None) if moved else rows
-        self._put(key, _Known(revision, day, rows, size, read) if len(rows) >= self._fewest else None)
+            return reader.everything() if moved else rows
+        self._put(key, _Known(revision, day, rows, size, some) if len(rows) >= self._fewest else None)
         return rows
 
     def _put(self, key: Hashable, known: _Known | None) -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from sqlmodel import Session, col
 from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
-from .feed_rows import Row, RowsKept, Statements, named
+from .feed_rows import Reader, Row, RowsKept, named, read
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
@@ -244,28 +245,30 @@ def _mark(rows: Sequence[Row]) -> str:
 def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None = None) -> list[Row]:
     """In a stable order, that of their first dates."""
     session = asked.session
+    reader = Reader(
+        lambda: read(_everything(asked, locale), session), lambda: partial(read, _some(asked, locale))
+    )
     if known is None:
-        found = _statements(asked, locale).read(session, None)
+        found = reader.everything()
     else:
         key = (asked.selection, *asked.branches, *asked.topics, locale, asked.variant.hide_cancelled)
-        found = known.rows(
-            session, key, asked.reach, revision, asked.today, MOST, lambda: _statements(asked, locale).read
-        )
+        found = known.rows(session, key, asked.reach, revision, asked.today, MOST, reader)
     rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
     return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
 
-def _statements(asked: _Asked, locale: str) -> Statements:
+def _everything(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
     """What is alive here wins over a farewell to here."""
-    event = table_of(Event).c
-    stored, farewells = _stored(locale, asked.variant), _farewells(asked, locale)
-    own = sa.or_(
-        sa.and_(*_mine(asked), sa.or_(*(way.condition for way in _ways(asked)))), *_drafts_again(asked)
-    )
-    alive = stored.where(event.id.in_(_chosen(asked)))
-    some = [each.where(named(event.id)) for each in (stored.where(own), *farewells)]
-    gone = [farewell.order_by(SCOPE) for farewell in farewells]
-    return Statements([alive, *gone], [sa.union_all(*some).order_by(SCOPE)] if farewells else some)
+    alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
+    return [alive, *(farewell.order_by(SCOPE) for farewell in _farewells(asked, locale))]
+
+
+def _some(asked: _Asked, locale: str) -> list[sa.Executable]:
+    """The same of the events that are named, in one statement."""
+    ways = sa.or_(*(way.condition for way in _ways(asked)))
+    own = sa.or_(sa.and_(*_mine(asked), ways), *_drafts_again(asked))
+    wanted = (_stored(locale, asked.variant).where(own), *_farewells(asked, locale))
+    return [sa.union_all(*(each.where(named(table_of(Event).c.id)) for each in wanted)).order_by(SCOPE)]
 
 
 def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlmodel import Session
 
-from events.calendars.feed_rows import MOST_MOVED, Row, Rows, RowsKept
+from events.calendars.feed_rows import MOST_MOVED, Reader, Row, Rows, RowsKept
 from events.calendars.kept import current_revision
 from events.calendars.moves import ANYTHING, Move, Reach, move_revision
 from events.db import Database
@@ -25,7 +25,7 @@ class Stored:
         self.texts = {each: f"text {each}" for each in range(1, number + 1)}
         self.asked: list[Collection[int] | None] = []
 
-    def read(self, session: Session, events: Collection[int] | None) -> Rows:
+    def __call__(self, events: Collection[int] | None) -> Rows:
         self.asked.append(events)
         chosen = self.texts if events is None else [each for each in events if each in self.texts]
         return {each: Row(each, str(each), 1, self.texts[each], "", "", None, None) for each in chosen}
@@ -37,7 +37,8 @@ class Asking:
 
     def rows(self, day: datetime = TODAY, most: int = MOST, key: str = "here") -> Rows:
         revision, _ = current_revision(self.session)
-        return self.kept.rows(self.session, key, HERE, revision, day, most, lambda: self.stored.read)
+        reader = Reader(lambda: self.stored(None), lambda: lambda _, events: self.stored(events))
+        return self.kept.rows(self.session, key, HERE, revision, day, most, reader)
 
     def move(self, move: Move) -> None:
         move_revision(self.session, TODAY, move)
