@@ -14,35 +14,23 @@ from .content import Said, Told
 from .derived import tell_all
 from .lists import say_all
 from .models import PUBLIC, Event, Occurrence
-from .queries import OF_EVENTS, DateKey, Selection, wanted
+from .queries import DateKey, Selection, dates_of_all, firsts_of_all
 
 PAGE = 100
 
 
 def dates(session: Session, selection: Selection, now: datetime, page: int) -> tuple[list[Said], bool]:
     """As `queries.upcoming` lists them, soonest first, and whether there are more. NotFound past the end."""
-    occurrence = table_of(Occurrence).c
-    query = _listed(
-        session, selection, now, occurrence.event_id, occurrence.original_start, occurrence.ends_at
-    ).order_by(occurrence.starts_at, occurrence.event_id, occurrence.original_start)
-    rows, more = _page(session, query, page)
+    rows, more = _page(session, dates_of_all(session, selection, now, page * PAGE), page)
     return say_all(session, [DateKey(*row) for row in rows]), more
 
 
 def events(session: Session, selection: Selection, now: datetime, page: int) -> tuple[list[Told], bool]:
     """Each event that has such a date once, by the first of them."""
-    occurrence = table_of(Occurrence).c
-    query = _listed(session, selection, now, occurrence.event_id).group_by(occurrence.event_id)
-    query = query.order_by(sa.func.min(occurrence.starts_at), occurrence.event_id)
-    rows, more = _page(session, query, page)
+    rows, more = _page(session, firsts_of_all(session, selection, now, page * PAGE), page)
     ids = [row.event_id for row in rows]
     found = {event.id: event for event in session.exec(select(Event).where(col(Event.id).in_(ids)))}
     return tell_all(session, [found[number] for number in ids]), more
-
-
-def _listed(session: Session, selection: Selection, now: datetime, *columns: Any) -> sa.Select[Any]:
-    shown = PAGE if selection.text else None
-    return sa.select(*columns).select_from(OF_EVENTS).where(*wanted(session, selection, now, shown))
 
 
 def _page(session: Session, query: sa.Select[Any], page: int) -> tuple[Sequence[Any], bool]:

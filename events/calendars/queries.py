@@ -19,7 +19,7 @@ from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
-from .walking import begun_by, few, first_of_event, not_over_on, one_of, only_few
+from .walking import Way, begun_by, few, first_of_event, not_over_on, one_of, straight, the_few
 
 PAGE = 50
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
@@ -54,22 +54,27 @@ class Selection:
         branches = branch_ids(session, self.branches) if self.branches else []
         return Numbers(branches, topic_ids(session, self.topics) if self.topics else [])
 
-    def conditions(
-        self,
-        session: Session,
-        shown: int | None = None,
-        *,
-        since: datetime = LONG_AGO,
-        numbers: Numbers | None = None,
-    ) -> list[sa.ColumnElement[bool]]:
+    def conditions(self, session: Session, *, numbers: Numbers | None = None) -> list[sa.ColumnElement[bool]]:
         """On the `event` table alone. Raises NotFound for a topic or branch that does not exist.
 
-        `shown`: so many dates that end after `since` are wanted, first or last (see `walking`). `numbers`: if known.
+        `numbers`: if known.
         """
-        numbers = numbers or self.numbers(session)
+        return self._conditions(session, numbers or self.numbers(session), None)
+
+    def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
+        """To so many dates that end after `since`, first or last. Raises NotFound as `conditions`."""
+        is_any = bool(
+            self.access or self.language or self.online is not None
+        )  # what there is no short way to
+        is_walk = bool(words_of(self.text)) or (is_any and self.near is None)
+        most = few(session, shown) if self.near or self.topics or is_walk else None
+        met = self._conditions(session, self.numbers(session), most)
+        return the_few(session, met, most, since) if is_walk and most is not None else straight(met)
+
+    def _conditions(
+        self, session: Session, numbers: Numbers, most: int | None
+    ) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = []
-        words = words_of(self.text)
-        most = few(session, shown) if shown and (self.near or self.topics or words) else None
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics or self.access or self.language or self.online is not None)
             walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
@@ -87,10 +92,10 @@ class Selection:
             tag = col(Event.language)
             found.append(sa.or_(tag == self.language, tag.startswith(f"{self.language}-")))
         found += [("," + col(Event.access) + ",").contains(f",{word},") for word in self.access]
-        found += [col(Event.search_key).contains(word, autoescape=True) for word in words]
+        found += [col(Event.search_key).contains(word, autoescape=True) for word in words_of(self.text)]
         if self.event_id is not None:
             found.append(col(Event.id) == self.event_id)
-        return only_few(session, found, most, since) if words and most else found
+        return found
 
     def dates(self) -> list[sa.ColumnElement[bool]]:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""
@@ -99,7 +104,6 @@ class Selection:
 
 
 EVERYTHING = Selection()
-OF_EVENTS = sa.join(table_of(Occurrence), table_of(Event), col(Event.id) == col(Occurrence.event_id))
 
 
 def upcoming(
@@ -110,8 +114,8 @@ def upcoming(
     With `selection.first` in the past, dates since then.
     """
     begin = since(selection, now)
-    narrowed = [*selection.dates(), *selection.conditions(session, page * size, since=begin)]
-    query = _soonest_of(narrowed) if narrowed else _soonest()
+    way, days = selection.way(session, page * size, begin), selection.dates()
+    query = _soonest_of(way, days) if way.met or days else _soonest()
     found = _listed(session, query, size, since=begin, skip=(page - 1) * size)
     if page > 1 and not found[0]:
         raise no_such_page(page)
@@ -138,21 +142,21 @@ def _listed(
 @cache
 def _soonest() -> sa.Select[Any]:
     """Of all dates, made once: `since`, `skip` and `most` are said when it is executed."""
-    return _soonest_of([])
+    return _soonest_of(straight())
 
 
 @cache
 def _soonest_at() -> sa.Select[Any]:
     held = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id) == sa.bindparam("branch"))
-    return _soonest_of([col(Event.id).in_(held)])
+    return _soonest_of(straight([col(Event.id).in_(held)]))
 
 
 @cache
 def _soonest_dates() -> sa.Select[Any]:
-    return _soonest_of([col(Event.id) == sa.bindparam("event")])
+    return _soonest_of(straight([col(Event.id) == sa.bindparam("event")]))
 
 
-def _soonest_of(narrowed: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+def _soonest_of(way: Way, days: Sequence[sa.ColumnElement[bool]] = ()) -> sa.Select[Any]:
     """Which dates these are is found in an index first, and what they say is read of those alone: a planner that saw
     both at once would sort all that is stored, or begin with the branches."""
     occurrence = table_of(Occurrence).c
@@ -160,8 +164,8 @@ def _soonest_of(narrowed: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     skip, most = (sa.bindparam(name, type_=sa.Integer(), literal_execute=True) for name in ("skip", "most"))
     dates = (
         sa.select(table_of(Occurrence))
-        .select_from(OF_EVENTS if narrowed else table_of(Occurrence))
-        .where(occurrence.ends_at > begin, *narrowed)
+        .select_from(way.start)
+        .where(occurrence.ends_at > begin, *days, *way.met)
         .order_by(occurrence.starts_at, occurrence.event_id)
         .offset(skip)
         .limit(most)
@@ -183,12 +187,7 @@ def coming_dates(
     session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
 ) -> list[DateKey]:
     """The dates that `upcoming` lists, without what they say."""
-    occurrence = table_of(Occurrence).c
-    query = (
-        _dates(session, selection, now, most, hide_cancelled)
-        .order_by(occurrence.starts_at, occurrence.event_id)
-        .limit(most)
-    )
+    query = dates_of_all(session, selection, now, most, hide_cancelled).limit(most)
     return [DateKey(*row) for row in session.connection().execute(query)]
 
 
@@ -196,39 +195,39 @@ def coming_events(
     session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
 ) -> list[DateKey]:
     """Each event once, with the first of its dates in the list."""
-    occurrence = table_of(Occurrence).c
-    first = first_of_event(_on(selection, now, hide_cancelled))
-    query = _dates(session, selection, now, most, hide_cancelled).where(occurrence.original_start == first)
-    query = query.order_by(occurrence.starts_at, occurrence.event_id).limit(most)
+    query = firsts_of_all(session, selection, now, most, hide_cancelled).limit(most)
     return [DateKey(*row) for row in session.connection().execute(query)]
+
+
+def firsts_of_all(
+    session: Session, selection: Selection, now: datetime, shown: int, hide_cancelled: bool = False
+) -> sa.Select[Any]:
+    """As `dates_of_all`, of each event the first alone."""
+    query = dates_of_all(session, selection, now, shown, hide_cancelled)
+    return query.where(col(Occurrence.original_start) == first_of_event(_on(selection, now, hide_cancelled)))
+
+
+def dates_of_all(
+    session: Session, selection: Selection, now: datetime, shown: int, hide_cancelled: bool = False
+) -> sa.Select[Any]:
+    """What a `DateKey` is made of, soonest first; `shown` of the rows are wanted."""
+    occurrence = table_of(Occurrence).c
+    way = selection.way(session, shown, since(selection, now))
+    query = sa.select(occurrence.event_id, occurrence.original_start, occurrence.ends_at)
+    query = query.select_from(way.start).where(*_on(selection, now, hide_cancelled), *way.met)
+    return query.order_by(occurrence.starts_at, occurrence.event_id, occurrence.original_start)
 
 
 def last_over(session: Session, selection: Selection, now: datetime) -> datetime | None:
     """When a date last left the list because it was over."""
     occurrence = table_of(Occurrence).c
-    over = [*selection.dates(), *selection.conditions(session, 1), occurrence.ends_at <= now]
-    query = sa.select(occurrence.ends_at).select_from(OF_EVENTS).where(*over)
+    way = selection.way(session, 1)
+    over = (*selection.dates(), *way.met, occurrence.ends_at <= now)
+    query = sa.select(occurrence.ends_at).select_from(way.start).where(*over)
     found: datetime | None = (
         session.connection().execute(query.order_by(occurrence.ends_at.desc()).limit(1)).scalar()
     )
     return found
-
-
-def _dates(
-    session: Session, selection: Selection, now: datetime, most: int, hide_cancelled: bool
-) -> sa.Select[Any]:
-    occurrence = table_of(Occurrence).c
-    columns = (occurrence.event_id, occurrence.original_start, occurrence.ends_at)
-    met = selection.conditions(session, most, since=since(selection, now))
-    on = (*_on(selection, now, hide_cancelled), *met)
-    return sa.select(*columns).select_from(OF_EVENTS).where(*on)
-
-
-def wanted(
-    session: Session, selection: Selection, now: datetime, shown: int | None = None
-) -> list[sa.ColumnElement[bool]]:
-    """On `occurrence` and `event`. `shown`: so many are wanted, the first in the order of their dates."""
-    return [*_on(selection, now), *selection.conditions(session, shown, since=since(selection, now))]
 
 
 def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> list[sa.ColumnElement[bool]]:

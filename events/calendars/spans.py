@@ -10,7 +10,7 @@ from sqlmodel import Session
 from ..db import table_of
 from .listed import Listed, listing
 from .models import Event, Occurrence
-from .queries import OF_EVENTS, Selection
+from .queries import Selection
 
 Key = tuple[int, datetime]
 OVERNIGHT = timedelta(hours=14)
@@ -43,16 +43,19 @@ class Span(NamedTuple):
 def spans(session: Session, selection: Selection, since: datetime, most: int) -> tuple[list[Span], bool]:
     """The dates of the selection that end after `since`, soonest first, and whether there are more."""
     occurrence, event = table_of(Occurrence).c, table_of(Event).c
-    there = [*selection.dates(), *selection.conditions(session, most, since=since)]
-    query = (
-        sa.select(
-            occurrence.event_id, occurrence.original_start, occurrence.start, occurrence.end, event.all_day
-        )
-        .select_from(OF_EVENTS)
-        .where(occurrence.ends_at > since, *there)
+    way = selection.way(session, most, since)
+    dates = (
+        sa.select(occurrence.event_id, occurrence.original_start, occurrence.start, occurrence.end)
+        .add_columns(occurrence.starts_at)
+        .select_from(way.start)
+        .where(occurrence.ends_at > since, *selection.dates(), *way.met)
         .order_by(occurrence.starts_at, occurrence.event_id)
         .limit(most + 1)
+        .subquery()
     )
+    told = (dates.c.event_id, dates.c.original_start, dates.c.start, dates.c.end, event.all_day)
+    query = sa.select(*told).join(table_of(Event), event.id == dates.c.event_id)
+    query = query.order_by(dates.c.starts_at, dates.c.event_id)
     rows = [Span._make(row) for row in session.connection().execute(query).all()]
     return rows[:most], len(rows) > most
 

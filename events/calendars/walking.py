@@ -7,6 +7,7 @@ where many are meant, and never where none is.
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,29 @@ from .models import Event, Occurrence
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)  # of UTC: the first zone, and the last
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How dates are found: where to start from, and what they and their events have to meet."""
+
+    start: sa.FromClause
+    met: Sequence[sa.ColumnElement[bool]] = ()
+
+
+def straight(met: Sequence[sa.ColumnElement[bool]] = ()) -> Way:
+    """To what meets the conditions on `event`; without any from dates alone.
+
+    SQLite, told how tables are filled, would begin with all events and put all their dates in order.
+    """
+    occurrence, event = table_of(Occurrence), table_of(Event)
+    return Way(occurrence.join(event, event.c.id == occurrence.c.event_id) if met else occurrence, met)
+
+
+def walk(met: Sequence[sa.ColumnElement[bool]]) -> Way:
+    """From date to date, whatever the planner was told: each is asked whether its event meets the conditions."""
+    event = sa.exists().where(col(Event.id) == col(Occurrence.event_id), *met)
+    return Way(table_of(Occurrence), [event.correlate(table_of(Occurrence))])
 
 
 def few(session: Session, shown: int) -> int:
@@ -47,19 +71,17 @@ def one_of(session: Session, ids: sa.Select[Any], most: int | None) -> sa.Column
     return col(Event.id).in_(ids)
 
 
-def only_few(
-    session: Session, met: Sequence[sa.ColumnElement[bool]], most: int, since: datetime
-) -> list[sa.ColumnElement[bool]]:
-    """The same conditions on `event`; where only few events that end after `since` meet them, which these are.
+def the_few(session: Session, met: Sequence[sa.ColumnElement[bool]], most: int, since: datetime) -> Way:
+    """To what meets the conditions on `event`: where only few events that end after `since` do, which these are.
 
-    Words may be nowhere: events are looked through once for them, which takes a tenth of a second for a hundred
-    thousand, and not each of their dates. The end is hidden from the planner, which would take the index of it and
-    read the events in no order.
+    Words may be nowhere, and so may a language: events are looked through once for them, which takes a tenth of a
+    second for a hundred thousand, and not each of their dates. The end is hidden from the planner, which would take
+    the index of it and read the events in no order.
     """
     event = table_of(Event).c
     goes_on = sa.func.coalesce(event.ends_at, sa.literal(NEVER, event.ends_at.type)) > since
     ids = session.execute(sa.select(event.id).where(goes_on, *met).limit(most + 1)).scalars().all()
-    return [event.id.in_(ids)] if len(ids) <= most else list(met)
+    return straight([event.id.in_(ids)]) if len(ids) <= most else walk(met)
 
 
 def first_of_event(on: Sequence[sa.ColumnElement[bool]]) -> sa.ScalarSelect[datetime]:
