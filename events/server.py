@@ -300,6 +300,13 @@ def end_on_signals() -> None:
     While uvicorn runs it has handlers of its own; it raises the signal that ended it once more afterwards.
     """
     _on_signals(_end)
+    sys.unraisablehook = _tell_unless_ended
+
+
+def _tell_unless_ended(dropped: "sys.UnraisableHookArgs") -> None:
+    """What Python drops is printed, but for an end that is written down."""
+    if not (_ended and isinstance(dropped.exc_value, SystemExit)):
+        sys.__unraisablehook__(dropped)
 
 
 def _on_signals(handler: Callable[[int, FrameType | None], None]) -> None:
