@@ -11,6 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultDialect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -51,6 +52,23 @@ BEGIN
   END LOOP;
 END $$
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Statements are compiled once for each kind of database, and not for each of thousands that are made and go:
+    a sixth of the time that all tests take."""
+    compiled: dict[Any, Any] = {}
+    make = sa.create_engine
+
+    def create_engine(*arguments: Any, **options: Any) -> sa.Engine:
+        return make(*arguments, execution_options={"compiled_cache": compiled}, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sa, "create_engine", create_engine)
+        patch.setattr(DefaultDialect, "__hash__", lambda self: hash(self.name))
+        patch.setattr(DefaultDialect, "__eq__", lambda self, other: self.name == getattr(other, "name", None))
+        yield
 
 
 @pytest.fixture(scope="session")
