@@ -200,12 +200,13 @@ class Scene:
             "BRANCHLINE_DATA_DIR": str(self.folder),
             "BRANCHLINE_DATABASE_URL": self.url,
             "BRANCHLINE_RATE_LIMITS": "off",
+            "PORT": str(PORT),  # of the command too: the address stands in what it writes
         }
 
     @contextmanager
     def served(self) -> Iterator[None]:
         """`branchline serve` with the worker inside, which may be killed before the block ends."""
-        command = [sys.executable, "-m", "events", "serve", "--host", HOST, "--port", str(PORT)]
+        command = [sys.executable, "-m", "events", "serve", "--host", HOST]
         with (self.folder / "log").open("a") as log:
             process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
         self.server = process.pid

@@ -7,7 +7,7 @@ drops what is past. Its ETag is the hash of its bytes, so it changes when, and o
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -25,6 +25,7 @@ from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
 from .moves import Reach
 from .queries import Numbers, Selection
+from .walking import few
 
 WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
@@ -139,30 +140,28 @@ def _scopes(numbers: Numbers) -> tuple[list[str], list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a feed is made of, with the names of branches and topics looked up once."""
+    """What a feed is made of, with branches and topics looked up once."""
 
     session: Session
     selection: Selection
     now: datetime
     variant: Variant
+    numbers: Numbers
     conditions: Sequence[sa.ColumnElement[bool]]
-    branches: Sequence[str]  # scopes
-    topics: Sequence[str]  # scopes
 
     @classmethod
     def of(cls, session: Session, selection: Selection, now: datetime, variant: Variant) -> "_Asked":
         numbers = selection.numbers(session)
-        conditions = selection.conditions(session, numbers=numbers)
-        return cls(session, selection, now, variant, conditions, *_scopes(numbers))
+        return cls(session, selection, now, variant, numbers, selection.conditions(session, numbers))
 
     @property
     def scopes(self) -> list[Sequence[str]]:
         """Of the branches and of the topics, where the selection has such."""
-        return [scopes for scopes in (self.branches, self.topics) if scopes]
+        return [scopes for scopes in _scopes(self.numbers) if scopes]
 
     @property
     def reach(self) -> Reach:
-        return _reach(self.selection, self.branches, self.topics)
+        return _reach(self.selection, *_scopes(self.numbers))
 
     @property
     def today(self) -> datetime:
@@ -251,14 +250,16 @@ def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None 
     if known is None:
         found = reader.everything()
     else:
-        key = (asked.selection, *asked.branches, *asked.topics, locale, asked.variant.hide_cancelled)
+        key = (asked.selection, *map(tuple, asked.numbers), locale, asked.variant.hide_cancelled)
         found = known.rows(session, key, asked.reach, revision, asked.today, MOST, reader)
     rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
     return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
 
 def _everything(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
-    """What is alive here wins over a farewell to here."""
+    """What is alive here wins over a farewell to here. Of very many events the first are walked to."""
+    most = few(asked.session, MOST)
+    asked = replace(asked, conditions=asked.selection.conditions(asked.session, asked.numbers, most))
     alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
     return [alive, *(farewell.order_by(SCOPE) for farewell in _farewells(asked, locale))]
 

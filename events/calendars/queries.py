@@ -54,26 +54,10 @@ class Selection:
         branches = branch_ids(session, self.branches) if self.branches else []
         return Numbers(branches, topic_ids(session, self.topics) if self.topics else [])
 
-    def conditions(self, session: Session, *, numbers: Numbers | None = None) -> list[sa.ColumnElement[bool]]:
-        """On the `event` table alone. Raises NotFound for a topic or branch that does not exist.
-
-        `numbers`: if known.
-        """
-        return self._conditions(session, numbers or self.numbers(session), None)
-
-    def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
-        """To so many dates that end after `since`, first or last. Raises NotFound as `conditions`."""
-        is_any = bool(
-            self.access or self.language or self.online is not None
-        )  # what there is no short way to
-        is_walk = bool(words_of(self.text)) or (is_any and self.near is None)
-        most = few(session, shown) if self.near or self.topics or is_walk else None
-        met = self._conditions(session, self.numbers(session), most)
-        return the_few(session, met, most, since) if is_walk and most is not None else straight(met)
-
-    def _conditions(
-        self, session: Session, numbers: Numbers, most: int | None
+    def conditions(
+        self, session: Session, numbers: Numbers, most: int | None = None
     ) -> list[sa.ColumnElement[bool]]:
+        """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`)."""
         found: list[sa.ColumnElement[bool]] = []
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics or self.access or self.language or self.online is not None)
@@ -81,7 +65,7 @@ class Selection:
             found.append(within(session, table_of(Event), self.near, self.within, walked))
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
-            found.append(col(Event.id).in_(ids))
+            found.append(one_of(session, ids, most))
         if self.topics:
             ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(numbers.topics))
             found.append(one_of(session, ids, most))
@@ -96,6 +80,14 @@ class Selection:
         if self.event_id is not None:
             found.append(col(Event.id) == self.event_id)
         return found
+
+    def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
+        """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
+        has_no_index = bool(self.access or self.language or self.online is not None)
+        is_walk = bool(words_of(self.text)) or (has_no_index and self.near is None)
+        most = few(session, shown) if self.near or self.topics or is_walk else None
+        met = self.conditions(session, self.numbers(session), most)
+        return the_few(session, met, most, since) if is_walk and most is not None else straight(met)
 
     def dates(self) -> list[sa.ColumnElement[bool]]:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""

@@ -1,5 +1,6 @@
 """The two ways to the first dates, by looking up and by walking, find the same."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from events.branches.models import Branch
-from events.calendars import paging, queries, store, walking
+from events.calendars import feeds, paging, queries, store, walking
 from events.calendars.content import Publishing
 from events.calendars.counting import number_up_to
 from events.calendars.drafts import EventDraft
@@ -20,6 +21,7 @@ from events.db import Database
 from events.places.geo import Distance, Point
 
 from ..conftest import NOW, Cast, branch, counted
+from .test_feeds import HEADING
 
 CHICAGO, AT_SEA = Point(41.9, -87.65), Point(30, -40)
 NEAR = Selection(near=CHICAGO, within=Distance.from_miles(25))
@@ -41,6 +43,12 @@ SELECTIONS = [
     Selection(language="es"),
     Selection(language="xx"),
     Selection(online=False, access=("hearing-loop",)),
+]
+FED = [
+    Selection(branches=("alder",)),
+    Selection(branches=("birch", "alder"), topics=("film",)),
+    Selection(topics=("repair",)),
+    NEAR,
 ]
 Way = Callable[[Session, Selection], object]
 WAYS: list[Way] = [
@@ -105,6 +113,21 @@ def test_looking_up_and_walking_find_the_same(filled: Database, monkeypatch: pyt
         found.append(answers(filled))
     assert found[0] == found[1]
     assert all(answer for answer in found[0][: len(WAYS)])
+
+
+def test_a_feed_of_very_many_events_is_walked_to_and_the_same(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a branch with 70,000 events each of them was looked at, in each of the ways into its feed."""
+    bodies, walks = [], []
+    for few in (0, 10**6):
+        monkeypatch.setattr(feeds, "few", lambda _session, _shown, few=few: few)
+        with filled.reading() as session, counted(filled.engine) as statements:
+            bodies.append([feeds.assemble(session, each, HEADING, NOW) for each in FED])
+        walks.append([one for one in statements if re.search(r"EXISTS \(SELECT event_branch", one)])
+    assert bodies[0] == bodies[1]
+    assert len({body for body, _ in bodies[0]}) == len(FED) - 1  # what is near is Alder
+    assert (len(walks[0]), len(walks[1])) == (2, 0)
 
 
 def test_each_event_comes_once_with_the_first_of_its_dates_that_is_listed(filled: Database) -> None:
