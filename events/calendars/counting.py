@@ -25,10 +25,10 @@ def number_up_to(session: Session, selection: Selection, now: datetime, most: in
 
 @cache
 def _all_counted() -> sa.Select[int]:
-    return _counted(straight(), [])
+    return _counted(straight())
 
 
-def _counted(way: Way, days: Sequence[sa.ColumnElement[bool]]) -> sa.Select[int]:
+def _counted(way: Way, days: Sequence[sa.ColumnElement[bool]] = ()) -> sa.Select[int]:
     occurrence = table_of(Occurrence)
     found = sa.select(occurrence.c.event_id).select_from(way.start)
     begin = sa.bindparam("since", type_=occurrence.c.ends_at.type)

@@ -258,7 +258,7 @@ def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None 
 
 def _everything(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
     """What is alive here wins over a farewell to here. Of very many events the first are walked to."""
-    most = few(asked.session, MOST)
+    most = few(asked.session, MOST) if asked.scopes or asked.selection.near else None
     asked = replace(asked, conditions=asked.selection.conditions(asked.session, asked.numbers, most))
     alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
     return [alive, *(farewell.order_by(SCOPE) for farewell in _farewells(asked, locale))]

@@ -60,7 +60,7 @@ class Selection:
         """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`)."""
         found: list[sa.ColumnElement[bool]] = []
         if self.near is not None and self.within is not None:
-            narrowed = bool(self.topics or self.access or self.language or self.online is not None)
+            narrowed = bool(self.topics) or self._has_no_index
             walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
             found.append(within(session, table_of(Event), self.near, self.within, walked))
         if self.branches:
@@ -83,11 +83,14 @@ class Selection:
 
     def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
         """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
-        has_no_index = bool(self.access or self.language or self.online is not None)
-        is_walk = bool(words_of(self.text)) or (has_no_index and self.near is None)
+        is_walk = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
         most = few(session, shown) if self.near or self.topics or is_walk else None
         met = self.conditions(session, self.numbers(session), most)
         return the_few(session, met, most, since) if is_walk and most is not None else straight(met)
+
+    @property
+    def _has_no_index(self) -> bool:
+        return bool(self.access or self.language or self.online is not None)
 
     def dates(self) -> list[sa.ColumnElement[bool]]:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""

@@ -45,8 +45,7 @@ def spans(session: Session, selection: Selection, since: datetime, most: int) ->
     occurrence, event = table_of(Occurrence).c, table_of(Event).c
     way = selection.way(session, most, since)
     dates = (
-        sa.select(occurrence.event_id, occurrence.original_start, occurrence.start, occurrence.end)
-        .add_columns(occurrence.starts_at)
+        sa.select(table_of(Occurrence))
         .select_from(way.start)
         .where(occurrence.ends_at > since, *selection.dates(), *way.met)
         .order_by(occurrence.starts_at, occurrence.event_id)
