@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.orm import configure_mappers
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -24,14 +23,10 @@ from .calendars.feed_rows import RowsKept
 from .calendars.polls import PollCounter
 from .config import Settings
 from .db import Database
-from .desk import models as desk
 from .errors import BranchlineError
 from .identity import read_identity
 from .limits import Limiter
-from .messages import models as messages
-from .news import models as news
 from .places.lookup import Gazetteer
-from .subscriptions import models as subscriptions
 from .web.answers import Answers, Shared
 from .web.assets import Assets
 from .web.environment import Templates
@@ -43,7 +38,6 @@ from .web.security import Guard, Language, security_headers
 from .web.state import State
 from .web.watching import Revisions
 
-TABLES_OF_OTHER_PAGES = (desk, messages, news, subscriptions)  # but known before any page is asked for
 FLUSH_EVERY_S = 60.0
 log = logging.getLogger("branchline")
 # For pages, and for all the rest. They convoy on the interpreter lock: one is quicker than two, as long as what it asks
@@ -72,7 +66,6 @@ class Site(Starlette):
 
 def create_app(settings: Settings) -> Starlette:
     """An application that answers. Its threads and connections end with its lifespan."""
-    configure_mappers()  # SQLAlchemy may stumble over a table that comes while another thread is asking
     state = _state(settings)
 
     def flush_polls() -> None:

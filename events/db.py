@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from email.errors import MessageError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import registry
 from sqlalchemy.sql.dml import Delete, Insert, Update
 from sqlmodel import Field, Session, SQLModel
 
@@ -88,7 +89,16 @@ class PrivateRow(Row):
     With `__table_args__` of its own a table says UNSEEN there.
     """
 
-    __table_args__ = UNSEEN
+    __table_args__: ClassVar[Any] = UNSEEN
+
+
+def apart() -> registry:
+    """For the base of the tables that a module declares while pages are being asked for already.
+
+    When a table has come, SQLAlchemy goes through all others of its registry, in the thread that asks for one of
+    them: if another module declares one more meanwhile, "dictionary changed size during iteration".
+    """
+    return registry(metadata=Row.metadata)
 
 
 class SiteRevision(Row, table=True):

@@ -4,10 +4,14 @@ from datetime import datetime
 
 from sqlmodel import Field
 
-from ..db import PrivateRow
+from ..db import PrivateRow, apart
 
 
-class Proposal(PrivateRow, table=True):
+class DeskRow(PrivateRow, registry=apart()):
+    pass
+
+
+class Proposal(DeskRow, table=True):
     """Why an event waits for an organizer: a visitor suggested it, or somebody posted it who needs approval."""
 
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
@@ -24,7 +28,7 @@ class Proposal(PrivateRow, table=True):
     answer: str = ""
 
 
-class TrustedProposer(PrivateRow, table=True):
+class TrustedProposer(DeskRow, table=True):
     """Whose suggestions to a branch are published once a link that was mailed to the address is used."""
 
     __tablename__ = "trusted_proposer"
@@ -34,7 +38,7 @@ class TrustedProposer(PrivateRow, table=True):
     created_at: datetime
 
 
-class Report(PrivateRow, table=True):
+class Report(DeskRow, table=True):
     """A visitor says that something is wrong with an event or a branch."""
 
     id: int | None = Field(default=None, primary_key=True)
@@ -49,7 +53,7 @@ class Report(PrivateRow, table=True):
     closed_at: datetime | None = Field(default=None, index=True)
 
 
-class BranchSheet(PrivateRow, table=True):
+class BranchSheet(DeskRow, table=True):
     """A `branches.csv` that was brought back and waits for its preview to be applied."""
 
     __tablename__ = "branch_sheet"

@@ -6,13 +6,17 @@ from sqlalchemy import Index, text
 from sqlalchemy import false as sa_false
 from sqlmodel import Field
 
-from ..db import NO_TEXT_BEFORE, UNSEEN, PrivateRow, Row
+from ..db import NO_TEXT_BEFORE, UNSEEN, PrivateRow, apart
 
 WAITS = text("sent_at IS NULL AND failed_at IS NULL")
 UNKNOWN_LANGUAGE = {"server_default": text("'en'")}
 
 
-class ContactMessage(PrivateRow, table=True):
+class MessageRow(PrivateRow, registry=apart()):
+    pass
+
+
+class ContactMessage(MessageRow, table=True):
     """A visitor's message, in the inbox of its branch; purged after `outbox.KEEP_MESSAGES`."""
 
     __tablename__ = "contact_message"
@@ -41,7 +45,7 @@ class ContactMessage(PrivateRow, table=True):
         return self.answered_at is not None
 
 
-class MutedSender(PrivateRow, table=True):
+class MutedSender(MessageRow, table=True):
     """An address whose messages a branch does not want to get by mail, nor to see among the others."""
 
     __tablename__ = "muted_sender"
@@ -51,7 +55,7 @@ class MutedSender(PrivateRow, table=True):
     created_at: datetime
 
 
-class RefusedAddress(PrivateRow, table=True):
+class RefusedAddress(MessageRow, table=True):
     """An address for which a mail server refused a mail for good. A mail that arrives there takes it back."""
 
     __tablename__ = "refused_address"
@@ -62,7 +66,7 @@ class RefusedAddress(PrivateRow, table=True):
     unknown: bool = True  # refused whatever the mail says; else it was this mail that was not wanted
 
 
-class OutgoingMail(Row, table=True):
+class OutgoingMail(MessageRow, table=True):
     """A mail that waits, was sent, or could not be: claimed by a worker through `leased_until`.
 
     What it says is forgotten once it was sent: links that sign somebody in should not lie about.

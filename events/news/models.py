@@ -6,10 +6,14 @@ from typing import Any
 from sqlalchemy import JSON, Column, UniqueConstraint
 from sqlmodel import Field
 
-from ..db import Row
+from ..db import Row, apart
 
 
-class Notice(Row, table=True):
+class NewsRow(Row, registry=apart()):
+    pass
+
+
+class Notice(NewsRow, table=True):
     """A piece of news. It is shown from `begins_at` to `ends_at`, which follow from its days and its zone."""
 
     id: int | None = Field(default=None, primary_key=True)
@@ -46,7 +50,7 @@ class Notice(Row, table=True):
         return self.ends_at is None or now < self.ends_at
 
 
-class HeadlineSource(Row, table=True):
+class HeadlineSource(NewsRow, table=True):
     """A feed (Atom or RSS) of the organisation whose headlines are shown; fetched like a followed calendar."""
 
     __tablename__ = "headline_source"
@@ -65,7 +69,7 @@ class HeadlineSource(Row, table=True):
     leased_until: datetime | None = None
 
 
-class Headline(Row, table=True):
+class Headline(NewsRow, table=True):
     """One entry of such a feed."""
 
     __table_args__ = (UniqueConstraint("source_id", "entry_id"),)

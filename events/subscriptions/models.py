@@ -7,7 +7,11 @@ from typing import Any
 from sqlalchemy import JSON, Column
 from sqlmodel import Field
 
-from ..db import PrivateRow
+from ..db import PrivateRow, apart
+
+
+class SubscriptionRow(PrivateRow, registry=apart()):
+    pass
 
 
 class Frequency(StrEnum):
@@ -19,7 +23,7 @@ class Frequency(StrEnum):
     MONTHLY = "monthly"
 
 
-class Subscription(PrivateRow, table=True):
+class Subscription(SubscriptionRow, table=True):
     """What one address chose. Nothing is sent before it was confirmed by a link; ending it removes the row.
 
     A choice that is typed for an address waits in `pending` until its owner confirms it, and changes nothing before.
@@ -48,21 +52,21 @@ class Subscription(PrivateRow, table=True):
     leased_until: datetime | None = None
 
 
-class SubscriptionBranch(PrivateRow, table=True):
+class SubscriptionBranch(SubscriptionRow, table=True):
     __tablename__ = "subscription_branch"
 
     subscription_id: int = Field(foreign_key="subscription.id", primary_key=True, ondelete="CASCADE")
     branch_id: int = Field(foreign_key="branch.id", primary_key=True, index=True, ondelete="CASCADE")
 
 
-class SubscriptionTopic(PrivateRow, table=True):
+class SubscriptionTopic(SubscriptionRow, table=True):
     __tablename__ = "subscription_topic"
 
     subscription_id: int = Field(foreign_key="subscription.id", primary_key=True, ondelete="CASCADE")
     topic_id: int = Field(foreign_key="topic.id", primary_key=True, index=True, ondelete="CASCADE")
 
 
-class SubscriptionEvent(PrivateRow, table=True):
+class SubscriptionEvent(SubscriptionRow, table=True):
     """An event that is followed: whatever becomes of its dates is told at once."""
 
     __tablename__ = "subscription_event"
@@ -71,7 +75,7 @@ class SubscriptionEvent(PrivateRow, table=True):
     event_id: int = Field(foreign_key="event.id", primary_key=True, index=True, ondelete="CASCADE")
 
 
-class Newsletter(PrivateRow, table=True):
+class Newsletter(SubscriptionRow, table=True):
     """A notice on its way to those who ticked the newsletter: of its branch, or all for one of the organisation.
 
     It advances in batches by the number of the subscription; what was taken up is in the outbox with `batch`.
