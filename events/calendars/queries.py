@@ -323,48 +323,6 @@ def topic_at(session: Session, slug: str) -> Topic:
     return topic
 
 
-class TopicName(NamedTuple):
-    slug: str
-    name: str
-
-
-def topics_in_use(session: Session) -> Sequence[TopicName]:
-    """Of events that are public."""
-    return [TopicName(slug, name) for slug, name in session.connection().execute(_topics_in_use())]
-
-
-@cache
-def _topics_in_use() -> sa.Select[str, str]:
-    """One public event of each is looked for, and not all of them."""
-    used = sa.exists().where(
-        col(EventTopic.topic_id) == col(Topic.id),
-        col(Event.id) == col(EventTopic.event_id),
-        _is_public(),
-        col(Event.deleted_at).is_(None),
-    )
-    return sa.select(col(Topic.slug), col(Topic.name)).where(used).order_by(col(Topic.name))
-
-
-def languages_in_use(session: Session) -> Sequence[str]:
-    tags = session.connection().execute(_languages_in_use()).scalars()
-    return sorted({tag.split("-")[0] for tag in tags})
-
-
-@cache
-def _languages_in_use() -> sa.Select[Any]:
-    """From each language to the next one in the index, however many events there are in it."""
-    language = table_of(Event).c.language
-    first = sa.select(sa.func.min(language)).where(_is_public()).scalar_subquery()
-    found = sa.select(first.label("language")).cte("found", recursive=True)
-    following = sa.select(sa.func.min(language)).where(_is_public(), language > found.c.language)
-    found = found.union_all(sa.select(following.scalar_subquery()).where(found.c.language.is_not(None)))
-    return sa.select(found.c.language).where(found.c.language.is_not(None))
-
-
-def _is_public() -> sa.ColumnElement[bool]:
-    return sa.or_(*(col(Event.state) == state for state in PUBLIC))
-
-
 def overrides_of(session: Session, event_id: int) -> Sequence[Override]:
     query = select(Override).where(col(Override.event_id) == event_id)
     return session.exec(query.order_by(col(Override.original_start))).all()

@@ -8,6 +8,7 @@ from ..branches import queries as branches
 from ..calendars import content, derived, queries
 from ..calendars.add_links import add_links
 from ..calendars.models import Topic
+from ..calendars.offered import languages_in_use
 from ..calendars.queries import Listed, Selection
 from ..errors import Unreadable, say
 from . import freshness, linked_data, list_words, pictures
@@ -22,7 +23,14 @@ from .signing_up import can_be_followed
 from .state import language_of, shared, state_of
 from .subscribing import alternates, alternates_of_events, canonical_query, subscribe_links
 from .templating import render
-from .words import ACCESS_WORDS, access_in_words, access_options, language_name, language_options
+from .words import (
+    ACCESS_WORDS,
+    access_in_words,
+    access_options,
+    language_name,
+    language_options,
+    topic_options,
+)
 
 DATES_SHOWN = 10
 
@@ -63,6 +71,7 @@ def _list_page(
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
     spoken, typed = language_of(request), form.only(FILTERS)
+    topics, others_in_use = topic_options(request, session, selection.topics)
     today = list_words.today_there(request, session, finding, selection)
     feeds = alternates_of_events(request, selection)
     if topic:
@@ -78,13 +87,12 @@ def _list_page(
         days=by_day(request, rows, selection.near),
         page=page,
         topic=topic,
-        topic_options=shared(request, "topics", lambda: queries.topics_in_use(session)),
+        topic_options=topics,
+        topic_hint=others_in_use,
         access_options=access_options(spoken),
         language_options=[
             ("", spoken.gettext("Any")),
-            *language_options(
-                spoken, shared(request, "languages", lambda: queries.languages_in_use(session))
-            ),
+            *language_options(spoken, shared(request, "languages", lambda: languages_in_use(session))),
         ],
         unit=unit_of(request),
         chips=[

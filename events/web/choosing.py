@@ -27,6 +27,7 @@ from .forms import Form
 from .joining import NO_BRANCH, TOO_MANY
 from .rows import unit_of
 from .state import language_of
+from .words import topic_options
 
 NO_TICK = ("", "no", "off", "false", "0")
 SEVERAL = say("Several branches are called like that. Please tick yours above.")
@@ -207,12 +208,12 @@ def offers(
     others: Sequence[Branch] = (),
     topics: Sequence[Topic] = (),
 ) -> dict[str, object]:
-    """For templates/subscriptions/_choice.html: topics in use and these, branches that are checked and others."""
-    named = {topic.slug: topic.name for topic in queries.topics_in_use(session)}
-    named |= {topic.slug: topic.name for topic in topics}
+    """For templates/subscriptions/_choice.html: topics most used and these, branches that are checked and others."""
+    of_topics, others_in_use = topic_options(request, session, [topic.slug for topic in topics])
     shown = {branch.slug: _with_town(branch) for branch in (*checked, *others)}
     return {
-        "topic_options": sorted(named.items(), key=lambda option: option[1].casefold()),
+        "topic_options": of_topics,
+        "topic_hint": others_in_use,
         "branch_options": list(shown.items()),
         "branches_checked": [branch.slug for branch in checked],
         "frequency_options": [(word, language_of(request).say(said)) for word, said in FREQUENCIES.items()],

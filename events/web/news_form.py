@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ..branches.models import Branch
 from ..calendars import pictures as kept_pictures
 from ..calendars import queries
+from ..calendars.memory import topic_slug
 from ..calendars.models import Topic
 from ..calendars.timezones import to_wall
 from ..errors import InvalidForm, Message, NotFound, Unreadable, say
@@ -28,7 +29,7 @@ from .posting import MOST_TO_CHOOSE_FROM, owner_of
 from .state import language_of, state_of
 from .templating import render
 from .typed import day_of
-from .words import language_name, language_options
+from .words import language_name, language_options, topic_options
 
 ACTIONS = {
     "added": say("Written"),
@@ -46,6 +47,9 @@ DONE = {
     "published": say("Saved. It is published."),
     "returned": say("It is back, as it was."),
 }
+
+
+TYPE_ITS_NAME = say("The name of a topic that events have.")
 
 
 # ---------------------------------------------------------------- reading it
@@ -89,7 +93,7 @@ def _topic(session: Session, form: Form, faults: dict[str, Message]) -> Topic | 
     if not form["topic"].strip():
         return None
     try:
-        return queries.topic_at(session, form["topic"].strip())
+        return queries.topic_at(session, topic_slug(form["topic"].strip()))
     except NotFound as error:
         faults["topic"] = error.message
         return None
@@ -146,6 +150,7 @@ def page(
     """The form, filled in; of a notice that is there also how it looks. `theirs`: what somebody saved meanwhile."""
     mine = permissions.branches(session, person_of(request), MOST_TO_CHOOSE_FROM + 1)
     chosen = next((one for one in mine if one.slug == form["branch"] or len(mine) == 1), None)
+    topics, others_in_use = topic_options(request, session, [form["topic"]], TYPE_ITS_NAME)
     return render(
         request,
         "organize/news_form.html",
@@ -154,7 +159,8 @@ def page(
         theirs=_differences(request, theirs, form) if theirs else [],
         key=form_key(form),
         branch_options=[(one.slug, one.name) for one in mine] if len(mine) <= MOST_TO_CHOOSE_FROM else [],
-        topic_options=_topic_options(session, form),
+        topic_options=topics,
+        topic_hint=others_in_use,
         language_options=_languages(request, form, chosen),
         today=writing.today(session, chosen, now()).isoformat(),
         news=notice,
@@ -174,14 +180,6 @@ def _about(request: Request, session: Session, notice: Notice) -> dict[str, obje
         "versions": _versions(request, session, notice),
         "newsletter": newsletters.standing(request, session, notice),
     }
-
-
-def _topic_options(session: Session, form: Form) -> list[tuple[str, str]]:
-    """Topics of events, and the one that is chosen."""
-    found = {topic.slug: topic.name for topic in queries.topics_in_use(session)}
-    if form["topic"] and form["topic"] not in found:
-        found[form["topic"]] = form["topic"]
-    return list(found.items())
 
 
 def _languages(request: Request, form: Form, chosen: Branch | None) -> list[tuple[str, str]]:

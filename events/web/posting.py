@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ..branches import queries as branches
 from ..branches.models import Branch
-from ..calendars import changes, derived, memory, queries, sources, store
+from ..calendars import changes, derived, memory, sources, store
 from ..calendars.consequences import Consequences
 from ..calendars.content import Told
 from ..calendars.drafts import EventDraft
@@ -30,7 +30,7 @@ from .responses import see_other
 from .state import language_of, state_of
 from .templating import render
 from .venues import Found
-from .words import EDITED_WORDS, access_options, language_options
+from .words import EDITED_WORDS, access_options, language_options, topic_options
 
 MOST_TO_CHOOSE_FROM = 100
 
@@ -287,6 +287,8 @@ def form_page(
     owner = _chosen(session, person, form, mine)
     event = sheet.event
     translations = translating.sheets(request, form, language_in(form, owner), faults)
+    topics, others_in_use = topic_options(request, session, more=TYPE_ANY_OTHER)
+    names = dict.fromkeys([*(name for _, name in topics), *form.all("topics")])
     return render(
         request,
         "organize/event.html",
@@ -304,7 +306,8 @@ def form_page(
         preview=previewing.preview(request, written) if written else None,
         theirs=sheet.theirs,
         repeats=repeat_choice(form),
-        topic_options=[(topic.name, topic.name) for topic in queries.topics_in_use(session)],
+        topic_options=[(name, name) for name in names],
+        topic_hint=others_in_use,
         chosen_topics=form.all("topics"),
         access_options=access_options(spoken),
         language_options=language_options(spoken, [form["language"], *state_of(request).settings.locales]),
@@ -330,6 +333,7 @@ def _chosen(session: Session, person: Person, form: Form, mine: Sequence[Branch]
         raise
 
 
+TYPE_ANY_OTHER = say("These are the topics most used. Type any other below.")
 _DONE = {
     "confirmed": say("Thank you. Its page says that it still takes place."),
     "saved": say("Saved. Calendars that follow it show the change when they next look."),

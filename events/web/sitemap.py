@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from ..branches import paging as branches
 from ..calendars import paging as events
-from ..calendars.queries import topics_in_use
+from ..calendars.offered import topics_in_use
 from ..errors import no_such_page
 from ..news import notices
 from .endpoints import now

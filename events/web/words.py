@@ -1,13 +1,18 @@
-"""Access, languages and groups of fields in words; recurrence rules are said a floor below."""
+"""Access, topics, languages and groups of fields in words; recurrence rules are said a floor below."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from sqlmodel import Session
+from starlette.requests import Request
 
 from ..calendars.drafts import ACCESS
+from ..calendars.offered import topics_called, topics_offered
 from ..calendars.rule_words import NTH as NTH
 from ..calendars.rule_words import rule_in_words as rule_in_words
-from ..errors import say
+from ..errors import Message, say
 from ..language import Language
 from ..places.naming import fold
+from .state import language_of, shared
 
 ACCESS_WORDS = {
     "step-free": say("Step-free"),
@@ -19,6 +24,10 @@ ACCESS_WORDS = {
     "parking": say("Parking"),
 }
 
+
+OTHER_TOPICS = say(
+    "These are the topics most used. Any other has a page of its own: the events that have it lead there."
+)
 
 # The groups of `calendars.memory`, within a sentence.
 EDITED_WORDS = {
@@ -53,6 +62,21 @@ def access_options(spoken: Language) -> list[tuple[str, str]]:
 def branch_access_options(spoken: Language) -> list[tuple[str, str]]:
     """What branches say of their rooms; that something is free, events say."""
     return [(word, spoken.say(sentence)) for word, sentence in ACCESS_WORDS.items() if word != "free"]
+
+
+def topic_options(
+    request: Request, session: Session, chosen: Sequence[str] = (), more: Message = OTHER_TOPICS
+) -> tuple[list[tuple[str, str]], str]:
+    """The topics most used and those whose slugs are `chosen`, even if none is called so, by name.
+
+    And `more` in words if there are others.
+    """
+    offered = shared(request, "topics", lambda: topics_offered(session))
+    named = dict(offered.names)
+    if missing := [slug for slug in chosen if slug and slug not in named]:
+        named |= {slug: slug for slug in missing} | dict(topics_called(session, missing))
+    options = sorted(named.items(), key=lambda option: fold(option[1]))
+    return options, language_of(request).say(more) if offered.more else ""
 
 
 def language_options(spoken: Language, tags: Iterable[str]) -> list[tuple[str, str]]:
