@@ -19,11 +19,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import uvicorn
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn._subprocess import subprocess_started
+from uvicorn.supervisors import multiprocess
+from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 
 from . import logs, metrics, migrations, presence
 from .config import Settings
@@ -47,7 +50,8 @@ else:
 
 FINISH_WITHIN_S = 10
 TAKEN_WITHIN_MS = 20_000  # what the kernel has still to send to a client that takes nothing any more
-HEAD_START_S = 1.0  # of those who wait for the first page, before the worker
+HEAD_START_S = 1.0  # of those who wait for the first page, before the worker and before other processes
+LOOK_AFTER_S = 0.5  # a process, whether the one that watches over it is still there
 BACKLOG = 2048
 # A thread that computes gives way so soon: beside the worker, whoever makes a page needs the interpreter once for
 # every row, and would wait Python's 5 ms each time.
@@ -228,7 +232,7 @@ def allow_many_files() -> None:
 
 
 def app_from_environment() -> "Starlette":
-    """For the processes of `--workers N`, which start afresh."""
+    """For each process of `--workers N`."""
     settings = Settings.from_environment(os.environ)
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
@@ -243,19 +247,52 @@ def _end_with_parent() -> None:
     that are started in its place.
     """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+    while parent is not None:
+        if os.getppid() != parent.pid:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        time.sleep(LOOK_AFTER_S)
+
+
+class _Copy(ForkProcess):
+    """Of the first process, which has no threads, and has loaded uvicorn and the settings but nothing of the site.
+
+    What the first one does on a signal is nothing for its copies, at no moment: a signal that comes meanwhile waits.
+    """
+
+    def start(self) -> None:
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def run(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        super().run()
+
+
+def _copied(
+    config: uvicorn.Config, target: Callable[..., None], sockets: list[socket.socket]
+) -> multiprocessing.process.BaseProcess:
+    told = {"config": config, "target": target, "sockets": sockets, "stdin_fileno": None}
+    return _Copy(target=subprocess_started, kwargs=told)
 
 
 class _Several(Multiprocess):
-    """The first process alone: if all begin at once on few cores, each waits for the others and none answers."""
+    """The first process alone, with its first page: if all begin at once on few cores, each waits for the others."""
 
     def init_processes(self) -> None:
         self._add()
         [first] = self.processes
         while first.process.is_alive() and not self.signal_queue and not first.is_ready(timeout=0.1):
             pass
+        until = time.monotonic() + HEAD_START_S
+        while first.process.is_alive() and not self.signal_queue and time.monotonic() < until:
+            time.sleep(0.05)
         for _ in range(1, self.processes_num):
             self._add()
 
@@ -266,6 +303,10 @@ class _Several(Multiprocess):
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:
+    if (
+        sys.platform == "linux"
+    ):  # elsewhere each process starts afresh: system libraries may not bear to be copied
+        vars(multiprocess).update(get_subprocess=_copied)  # for which uvicorn has no setting
     sockets = listen(host, settings.port)
     os.environ["PORT"] = str(settings.port)
     os.environ.pop("PORT_FILE", None)

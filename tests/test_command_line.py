@@ -471,10 +471,24 @@ def test_a_request_in_flight_is_finished_before_the_server_ends(shell: Shell) ->
         assert server.process.wait(20) == 0
 
 
+def test_no_process_outlives_the_one_that_watches_over_it(shell: Shell) -> None:
+    """It would keep the port from those that are started in its place."""
+    port = free_port()
+    with shell.running("serve", "--workers", 2, "--port", port) as server:
+        server.until(lambda: fetched(f"http://127.0.0.1:{port}/readyz")[0] == 200)
+        server.process.kill()
+        server.process.wait(20)
+        until = time.monotonic() + 20
+        while fetched(f"http://127.0.0.1:{port}/readyz")[0] and time.monotonic() < until:
+            time.sleep(0.1)
+        assert fetched(f"http://127.0.0.1:{port}/readyz")[0] == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("delay", [0.3, 0.6, 0.9, 1.2])
-def test_sigterm_is_heard_while_the_server_starts(shell: Shell, delay: float) -> None:
+def test_sigterm_is_heard_while_the_server_starts(shell: Shell, delay: float, workers: int) -> None:
     """Whenever it comes: before our handlers it kills at once, after that the status is 0."""
-    with shell.running("serve", "--port", free_port()) as server:
+    with shell.running("serve", "--workers", workers, "--port", free_port()) as server:
         deadline = time.monotonic() + delay
         while time.monotonic() < deadline:
             time.sleep(0.05)

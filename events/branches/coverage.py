@@ -18,9 +18,8 @@ from ..errors import Message, say
 from ..places.gazetteer import read_only
 from ..places.geo import Point
 from ..places.lookup import Gazetteer
-from .drafts import GUESSED
 from .hours import EXAMPLE
-from .models import Branch, ServiceKey, Status
+from .models import GUESSED, Branch, ServiceKey, Status
 from .oddities import (
     Directory,
     Known,

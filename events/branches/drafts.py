@@ -25,24 +25,13 @@ from ..drafts import (
 )
 from ..errors import Message, Unreadable, say
 from ..places.geo import InvalidCoordinates, Point
-from .models import Branch, LocationType, Status
+from .models import Accuracy, Branch, LocationType, Status
 from .territory import LONGEST, territory
 
 SLUG_LENGTH = 80
 RESERVED_SLUGS = frozenset(
     {"all", "export", "import", "near", "nearest", "new", "search"}
 )  # addresses of our own
-
-
-class Accuracy(StrEnum):
-    """How a branch came by its coordinates."""
-
-    EXACT = "exact"
-    POSTAL_CODE = "postal_code"
-    PLACE = "place"
-
-
-GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)  # the middle of something
 
 
 # ---------------------------------------------------------------- slugs

@@ -10,9 +10,8 @@ from datetime import time
 
 from ..markdown import plain
 from ..places.geo import Point
-from .drafts import GUESSED
 from .hour_rules import MIDNIGHT, Days, Rule, State, read
-from .models import Branch, LocationType, Status
+from .models import GUESSED, Branch, LocationType, Status
 from .serving import territory_of
 
 SCHEMA = "https://schema.org"

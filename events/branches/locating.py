@@ -13,8 +13,8 @@ from ..places.geo import Point
 from ..places.lookup import Gazetteer
 from ..places.naming import REGION_LETTERS, home, parts
 from ..places.readings import Interpretation, Kind, UnknownPlace
-from .drafts import GUESSED, Accuracy, BranchDraft
-from .models import Branch, LocationType
+from .drafts import BranchDraft
+from .models import GUESSED, Accuracy, Branch, LocationType
 
 UNKNOWN_ZONE = "UTC"
 ADDRESS = ("location_type", "city", "state_province", "postal_code", "country")

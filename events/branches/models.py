@@ -32,6 +32,17 @@ class LocationType(StrEnum):
 VIRTUAL = text("location_type = 'virtual'")
 
 
+class Accuracy(StrEnum):
+    """How a branch came by its coordinates."""
+
+    EXACT = "exact"
+    POSTAL_CODE = "postal_code"
+    PLACE = "place"
+
+
+GUESSED = (Accuracy.POSTAL_CODE, Accuracy.PLACE)  # the middle of something
+
+
 class Branch(Row, Located, table=True):
     """One local branch. Lists (links, languages, accessibility) are comma-separated, as in the CSV."""
 

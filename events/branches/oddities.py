@@ -12,9 +12,8 @@ from ..places.borders import countries_around, country_at, lies_in
 from ..places.geo import Distance, Point, great_circle
 from ..places.listed import Listed, Spot
 from ..places.naming import home, parts
-from .drafts import GUESSED
 from .hours import unreadable
-from .models import LocationType
+from .models import GUESSED, LocationType
 
 FAR = Distance(100.0)  # beyond the precision: some codes of Alaska are as wide as England
 BORDER = Distance(10.0)  # the borders of zones follow those of countries no more closely than this

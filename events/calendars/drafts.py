@@ -7,7 +7,7 @@ calendar apps share, its first date is one of the rule's, and no date begins whi
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, time, timedelta
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -28,14 +28,13 @@ from ..drafts import (
 )
 from ..errors import Message, say
 from ..places.naming import fold
+from .models import Access
 from .recurrence import InvalidRule, Rule, dates_among, first_fit, parse_rule, starts
 from .timezones import clock_changes, in_clock_change
 from .wording import is_same
 
-Access = Literal["step-free", "hearing-loop", "sign-language", "childcare", "free"]
 Attendance = Literal["in-person", "online", "hybrid"]
 State = Literal["draft", "submitted", "published", "cancelled", "postponed"]
-ACCESS: tuple[Access, ...] = get_args(Access)
 
 LONGEST = timedelta(days=3 * 366)
 MAX_TOPICS = 20

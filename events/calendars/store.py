@@ -17,10 +17,10 @@ from ..errors import NotFound, say
 from ..places.geo import Point
 from .content import Publishing, Told
 from .derived import save, tell
-from .drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft
+from .drafts import EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
 from .memory import topic_slug
-from .models import Attendance, Event, Override, Topic
+from .models import ACCESS, Attendance, Event, Override, Topic
 from .recurrence import Rule, counterpart, is_start, starts
 from .relating import id_of, relate
 from .timezones import to_utc, to_wall

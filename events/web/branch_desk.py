@@ -6,9 +6,9 @@ from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..branches.drafts import Accuracy, BranchDraft
+from ..branches.drafts import BranchDraft
 from ..branches.hours import unreadable, zone_of
-from ..branches.models import Branch, LocationType, Status
+from ..branches.models import Accuracy, Branch, LocationType, Status
 from ..branches.serving import described, territory_of
 from ..desk import branch_changes
 from ..errors import InvalidForm, Message, NotFound, say

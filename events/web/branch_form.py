@@ -6,10 +6,10 @@ from functools import cache
 
 from sqlmodel import Session
 
-from ..branches.drafts import GUESSED, RESERVED_SLUGS, Accuracy, BranchDraft, country_codes, slug_for
+from ..branches.drafts import RESERVED_SLUGS, BranchDraft, country_codes, slug_for
 from ..branches.hours import unreadable
 from ..branches.locating import UNKNOWN_ZONE, zone_at
-from ..branches.models import Branch, LocationType, Status
+from ..branches.models import GUESSED, Accuracy, Branch, LocationType, Status
 from ..desk import branch_changes
 from ..errors import BranchlineError, InvalidForm, Message, say
 from ..language import SOURCE, Language, language

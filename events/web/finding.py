@@ -8,7 +8,7 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches.finding import Asked, read
-from ..calendars.drafts import ACCESS
+from ..calendars.models import ACCESS
 from ..calendars.queries import EVERYTHING, Selection
 from ..errors import BranchlineError, Message, Unreadable, say
 from ..places.asking import country_order

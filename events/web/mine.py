@@ -6,7 +6,6 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches.models import Branch
-from ..calendars import changes
 from ..calendars.models import Event
 from ..errors import Conflict, NotFound, say
 from ..later import loaded_later
@@ -18,9 +17,11 @@ from .forms import number_at
 from .security import SAFE_METHODS
 
 if TYPE_CHECKING:  # pages for everybody come by here, and need nothing of these
+    from ..calendars import changes
     from ..desk import proposals
     from ..news import writing
 else:
+    changes = loaded_later("events.calendars.changes")
     proposals = loaded_later("events.desk.proposals")
     writing = loaded_later("events.news.writing")
 

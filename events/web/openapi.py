@@ -21,9 +21,9 @@ from starlette.routing import BaseRoute, Route
 from ..branches.drafts import SLUG_LENGTH
 from ..branches.formats import HIDDEN, PUBLIC_COLUMNS
 from ..branches.models import Branch
-from ..calendars.drafts import ACCESS, EventDraft, OverrideDraft
+from ..calendars.drafts import EventDraft, OverrideDraft
 from ..calendars.formats import DateRecord, EventRecord
-from ..calendars.models import State
+from ..calendars.models import ACCESS, State
 from ..places.formats import PlaceRecord
 from .api_drafts import DATE_FIELDS, DAY, FIELDS, MOMENT
 from .api_writing import LONGEST_KEY

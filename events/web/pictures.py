@@ -5,17 +5,18 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 from sqlmodel import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..calendars import changes, pictures
+from ..calendars import pictures
 from ..calendars.models import Event, Picture, PictureState
 from ..drafts import Draft, ShortText
 from ..errors import InvalidForm, Message, TooLarge, Unreadable, say
+from ..later import loaded_later
 from ..news.models import Notice
 from ..pictures import ACCEPTED, MEDIA_TYPE, check, small_width
 from ..sandbox import unpacked
@@ -25,6 +26,11 @@ from .mine import event_to_change
 from .responses import see_other
 from .state import state_of
 from .templating import render
+
+if TYPE_CHECKING:
+    from ..calendars import changes
+else:
+    changes = loaded_later("events.calendars.changes")
 
 RELOAD_S = 2  # a page that waits for the worker asks again
 AGE_S = 31_536_000  # a picture never changes: another one has another address

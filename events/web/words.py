@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlmodel import Session
 from starlette.requests import Request
 
-from ..calendars.drafts import ACCESS
+from ..calendars.models import ACCESS
 from ..calendars.offered import topics_called, topics_offered
 from ..calendars.rule_words import NTH as NTH
 from ..calendars.rule_words import rule_in_words as rule_in_words

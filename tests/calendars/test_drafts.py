@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from events.calendars.drafts import ACCESS, EventDraft, OverrideDraft, VenueDraft, shifted
+from events.calendars.drafts import EventDraft, OverrideDraft, VenueDraft, shifted
+from events.calendars.models import ACCESS
 from events.calendars.recurrence import starts
 from events.drafts import faults
 
