@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import defer
@@ -16,12 +16,17 @@ from sqlmodel import Session, col, select
 from .. import pictures
 from ..db import Database, due, insert_into, lease, table_of
 from ..errors import BranchlineError, NotFound
-from ..people.history import Version
+from ..later import loaded_later
 from ..pictures import Prepared
 from ..sandbox import Crashed, packed
 from . import derived
 from .content import Publishing
 from .models import Event, Picture, PictureState
+
+if TYPE_CHECKING:
+    from ..people import history
+else:
+    history = loaded_later("events.people.history")
 
 LEASE = timedelta(minutes=3)  # longer than decoding may take; after a crash a picture waits this long
 KEEP_UNUSED = timedelta(days=30)
@@ -181,7 +186,8 @@ def forget_unused(session: Session, now: datetime, also_used: sa.Select[Any]) ->
 
 def _remembered(session: Session, ids: set[str]) -> set[str]:
     """Those that a version has. What was refused is of no use to any."""
-    snapshot: Any = Version.snapshot
+    version = history.Version
+    snapshot: Any = version.snapshot
     named = snapshot["picture"][0].as_string()
-    query = sa.select(named).where(col(Version.subject).startswith("event:"), named.in_(ids))
+    query = sa.select(named).where(col(version.subject).startswith("event:"), named.in_(ids))
     return set(session.connection().execute(query.distinct()).scalars()) if ids else set()

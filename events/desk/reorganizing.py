@@ -22,7 +22,7 @@ from ..calendars.models import PUBLIC, CalendarSource, Event, EventBranch, Hosti
 from ..db import table_of
 from ..errors import Conflict, Message, say
 from ..people.models import Membership, MembershipRequest, Person, Role
-from ..people.permissions import RANK
+from ..people.roles import RANK
 from ..places.lookup import Gazetteer
 from . import branch_changes
 from .models import Proposal, Report, TrustedProposer

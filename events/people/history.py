@@ -11,12 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy import JSON, Column, UniqueConstraint
 from sqlmodel import Field, Session, col, select
 
-from ..db import UNSEEN, Row
+from ..db import UNSEEN, Row, apart
 from ..errors import NotFound
 from .models import Person
 
 
-class Version(Row, table=True):
+class VersionRow(Row, registry=apart()):
+    pass
+
+
+class Version(VersionRow, table=True):
     """What a subject said after a change. Number 1 is the oldest that is known."""
 
     __table_args__ = (UniqueConstraint("subject", "number"), UNSEEN)

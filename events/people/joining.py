@@ -15,6 +15,7 @@ from ..errors import Conflict, NotFound, no_such_page, say
 from ..places.naming import fold
 from . import permissions
 from .models import Membership, MembershipRequest, Person, Role
+from .roles import RANK
 
 MOST_CHOICES = 8
 LONGEST_TEXT = 300  # a name with its town is no longer; SQLite cannot look for 50,000 letters
@@ -130,7 +131,7 @@ def accept(session: Session, asked: Asked, role: Role, trusted: bool, now: datet
     if not _decide(session, request, True, now):
         return False
     there = session.get(Membership, (person.id, branch.id))
-    if there is None or permissions.RANK[Role(there.role)] <= permissions.RANK[role]:
+    if there is None or RANK[Role(there.role)] <= RANK[role]:
         permissions.invite(session, person, branch, role, trusted=trusted)
     return True
 

@@ -8,15 +8,12 @@ from sqlalchemy import BigInteger
 from sqlalchemy import true as sa_true
 from sqlmodel import Field
 
-from ..db import PrivateRow
+from ..db import PrivateRow, apart
+from .roles import Role as Role
 
 
-class Role(StrEnum):
-    """What a person may do for a branch and everything below it in the tree."""
-
-    ORGANIZER = "organizer"  # posts events
-    BRANCH_ADMIN = "branch-admin"  # and people, branch data, the queue
-    ADMIN = "admin"  # everything, everywhere
+class PersonRow(PrivateRow, registry=apart()):
+    pass
 
 
 class Purpose(StrEnum):
@@ -31,7 +28,7 @@ class Purpose(StrEnum):
     SUGGESTION = "suggestion"  # of a trusted proposer, to be published
 
 
-class Person(PrivateRow, table=True):
+class Person(PersonRow, table=True):
     id: int | None = Field(default=None, primary_key=True)
     email: str = Field(unique=True)  # as `sign_in.normal_email` writes it
     name: str = ""
@@ -42,7 +39,7 @@ class Person(PrivateRow, table=True):
     told_at: datetime | None = None  # last mail about what waits for a decision
 
 
-class Membership(PrivateRow, table=True):
+class Membership(PersonRow, table=True):
     """A role at a branch; it holds for the branches below as well."""
 
     person_id: int = Field(foreign_key="person.id", primary_key=True, ondelete="CASCADE")
@@ -53,7 +50,7 @@ class Membership(PrivateRow, table=True):
     )  # else what they post waits for approval
 
 
-class MembershipRequest(PrivateRow, table=True):
+class MembershipRequest(PersonRow, table=True):
     """Somebody who registered and asks to organize at a branch; its admin decides."""
 
     __tablename__ = "membership_request"
@@ -67,7 +64,7 @@ class MembershipRequest(PrivateRow, table=True):
     accepted: bool | None = None
 
 
-class SignedIn(PrivateRow, table=True):
+class SignedIn(PersonRow, table=True):
     """A session. Only the hash of its token is kept, so that a stolen database opens nothing."""
 
     __tablename__ = "signed_in"
@@ -81,7 +78,7 @@ class SignedIn(PrivateRow, table=True):
     expires_at: datetime = Field(index=True)
 
 
-class OneTimeLink(PrivateRow, table=True):
+class OneTimeLink(PersonRow, table=True):
     """A link sent by mail: its GET shows a button, its POST uses it up."""
 
     __tablename__ = "one_time_link"
@@ -97,7 +94,7 @@ class OneTimeLink(PrivateRow, table=True):
     used_at: datetime | None = None
 
 
-class Passkey(PrivateRow, table=True):
+class Passkey(PersonRow, table=True):
     """A WebAuthn credential: signs in without a password and without a mail."""
 
     credential_id: str = Field(primary_key=True)  # base64url
@@ -109,7 +106,7 @@ class Passkey(PrivateRow, table=True):
     used_at: datetime | None = None
 
 
-class PasskeyChallenge(PrivateRow, table=True):
+class PasskeyChallenge(PersonRow, table=True):
     """What a passkey is asked to sign; good once, for some minutes."""
 
     __tablename__ = "passkey_challenge"
@@ -118,7 +115,7 @@ class PasskeyChallenge(PrivateRow, table=True):
     expires_at: datetime = Field(index=True)
 
 
-class ApiToken(PrivateRow, table=True):
+class ApiToken(PersonRow, table=True):
     """Lets a program write for a person. Only its hash is kept."""
 
     __tablename__ = "api_token"

@@ -13,8 +13,7 @@ from ..branches.queries import below as branches_below
 from ..db import table_of
 from ..errors import NotFound
 from .models import Membership, Person, Role
-
-RANK = {Role.ORGANIZER: 1, Role.BRANCH_ADMIN: 2, Role.ADMIN: 3}
+from .roles import RANK
 
 
 def invite(

@@ -13,7 +13,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from python_multipart.multipart import parse_options_header
 from sqlmodel import Session
@@ -24,14 +24,22 @@ from starlette.routing import BaseRoute, Route
 
 from .. import limits
 from ..errors import BranchlineError, InvalidForm, Message, NotFound, TooLarge, Unreadable, say
-from ..people import permissions, sign_in, tokens
-from ..people.models import Person, Role
+from ..later import loaded_later
+from ..people.roles import RANK, Role
 from . import keeping
 from .clock import now as now
 from .forms import Form
 from .responses import Unauthorized, sign_in_first
 from .security import API, LARGEST_BODY, bearer_token, is_api
 from .state import SESSION_COOKIE, ShownPerson, State, client_address, state_of
+
+if TYPE_CHECKING:  # who visits needs nothing of these
+    from ..people import permissions, sign_in, tokens
+    from ..people.models import Person
+else:
+    permissions = loaded_later("events.people.permissions")
+    sign_in = loaded_later("events.people.sign_in")
+    tokens = loaded_later("events.people.tokens")
 
 MOST_FIELDS = 300
 LARGEST_JSON = (
@@ -205,10 +213,10 @@ class Plain:
         return await self.view(request)
 
 
-def person_of(request: Request) -> Person:
+def person_of(request: Request) -> "Person":
     """Who asks, in a view that is not for anybody."""
-    person = request.state.person
-    if not isinstance(person, Person):
+    person: Person | None = request.state.person
+    if person is None:
         raise NotFound
     return person
 
@@ -225,12 +233,12 @@ def admit(request: Request, session: Session, who: Who) -> Response | None:
         raise Unauthorized
     if person is None:
         return sign_in_first(request)
-    if who in _LEAST and (role is None or permissions.RANK[role] < permissions.RANK[_LEAST[who]]):
+    if who in _LEAST and (role is None or RANK[role] < RANK[_LEAST[who]]):
         raise NotFound
     return None
 
 
-def _who_asks(request: Request, session: Session) -> Person | None:
+def _who_asks(request: Request, session: Session) -> "Person | None":
     """The API knows tokens alone: as no cookie counts there, no page of another site can write by one."""
     if not is_api(request.scope):
         cookie = request.cookies.get(state_of(request).cookie(SESSION_COOKIE))

@@ -10,8 +10,7 @@ from ..calendars.models import Event
 from ..errors import Conflict, NotFound, say
 from ..later import loaded_later
 from ..news.models import Notice
-from ..people import permissions
-from ..people.models import Role
+from ..people.roles import Role
 from .endpoints import person_of
 from .forms import number_at
 from .security import SAFE_METHODS
@@ -20,8 +19,10 @@ if TYPE_CHECKING:  # pages for everybody come by here, and need nothing of these
     from ..calendars import changes
     from ..desk import proposals
     from ..news import writing
+    from ..people import permissions
 else:
     changes = loaded_later("events.calendars.changes")
+    permissions = loaded_later("events.people.permissions")
     proposals = loaded_later("events.desk.proposals")
     writing = loaded_later("events.news.writing")
 

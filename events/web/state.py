@@ -19,7 +19,7 @@ from ..identity import Identity
 from ..language import Language, language
 from ..limits import Limiter
 from ..outages import Outage
-from ..people.models import Role
+from ..people.roles import Role
 from ..places.lookup import Gazetteer
 from .answers import STAMP, Answers, Said, Shared
 from .assets import Assets
