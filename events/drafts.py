@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
@@ -197,6 +197,8 @@ Email = Annotated[str, Field(max_length=254), Line, AfterValidator(_email)]
 LanguageTag = Annotated[str, Field(max_length=35), Line, AfterValidator(_language)]
 TimeZone = Annotated[str, Field(max_length=64), Line, AfterValidator(time_zone)]
 WallTime = Annotated[NaiveDatetime, AfterValidator(_wall_time)]
+Access = Literal["step-free", "hearing-loop", "sign-language", "childcare", "free"]  # what an event offers
+ACCESS: tuple[Access, ...] = get_args(Access)
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from ..drafts import (
+    Access,
     BlankIsNone,
     Draft,
     Fault,
@@ -28,7 +29,6 @@ from ..drafts import (
 )
 from ..errors import Message, say
 from ..places.naming import fold
-from .models import Access
 from .recurrence import InvalidRule, Rule, dates_among, first_fit, parse_rule, starts
 from .timezones import clock_changes, in_clock_change
 from .wording import is_same

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ..drafts import faults
+from ..drafts import ACCESS, faults
 from ..errors import Message, Refusal, say
 from .drafts import MAX_TOPICS, MAX_TRANSLATIONS, EventDraft, OverrideDraft
 from .ics import TRANSLATED
 from .ics_values import Moment, Unusable, Zones, later, link, moment, moments, position, text, texts, utc_or
-from .models import ACCESS
 from .recurrence import Rule, dates_among, parse_rule
 from .scanning import Component, Property
 from .wording import Part

@@ -6,7 +6,7 @@ and becomes SEQUENCE. What is derived (occurrences, rendered VEVENTs, bounds) is
 
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
 
 from pydantic import NaiveDatetime
 from sqlalchemy import JSON, Column, Index, UniqueConstraint
@@ -38,10 +38,6 @@ class Attendance(StrEnum):
     IN_PERSON = "in-person"
     ONLINE = "online"
     HYBRID = "hybrid"
-
-
-Access = Literal["step-free", "hearing-loop", "sign-language", "childcare", "free"]
-ACCESS: tuple[Access, ...] = get_args(Access)
 
 
 class Topic(Row, table=True):
@@ -158,7 +154,7 @@ class Event(Row, Located, table=True):
     registration_url: str = ""
     contact: str = ""
     cost: str = ""
-    access: str = ""  # comma-separated words of ACCESS
+    access: str = ""  # comma-separated words of drafts.ACCESS
 
     revision: int = 0
     created_at: datetime

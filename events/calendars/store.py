@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlmodel import Session, col, select
 
 from ..branches.models import Branch
+from ..drafts import ACCESS
 from ..errors import NotFound, say
 from ..places.geo import Point
 from .content import Publishing, Told
@@ -20,7 +21,7 @@ from .derived import save, tell
 from .drafts import EventDraft, OverrideDraft, VenueDraft
 from .horizon import rule_of
 from .memory import topic_slug
-from .models import ACCESS, Attendance, Event, Override, Topic
+from .models import Attendance, Event, Override, Topic
 from .recurrence import Rule, counterpart, is_start, starts
 from .relating import id_of, relate
 from .timezones import to_utc, to_wall

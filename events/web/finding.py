@@ -8,8 +8,8 @@ from sqlmodel import Session
 from starlette.requests import Request
 
 from ..branches.finding import Asked, read
-from ..calendars.models import ACCESS
 from ..calendars.queries import EVERYTHING, Selection
+from ..drafts import ACCESS
 from ..errors import BranchlineError, Message, Unreadable, say
 from ..places.asking import country_order
 from ..places.geo import Distance, Unit

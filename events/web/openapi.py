@@ -23,7 +23,8 @@ from ..branches.formats import HIDDEN, PUBLIC_COLUMNS
 from ..branches.models import Branch
 from ..calendars.drafts import EventDraft, OverrideDraft
 from ..calendars.formats import DateRecord, EventRecord
-from ..calendars.models import ACCESS, State
+from ..calendars.models import State
+from ..drafts import ACCESS
 from ..places.formats import PlaceRecord
 from .api_drafts import DATE_FIELDS, DAY, FIELDS, MOMENT
 from .api_writing import LONGEST_KEY

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from sqlmodel import Session
 from starlette.requests import Request
 
-from ..calendars.models import ACCESS
 from ..calendars.offered import topics_called, topics_offered
 from ..calendars.rule_words import NTH as NTH
 from ..calendars.rule_words import rule_in_words as rule_in_words
+from ..drafts import ACCESS
 from ..errors import Message, say
 from ..language import Language
 from ..places.naming import fold

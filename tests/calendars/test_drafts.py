@@ -6,9 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from events.calendars.drafts import EventDraft, OverrideDraft, VenueDraft, shifted
-from events.calendars.models import ACCESS
 from events.calendars.recurrence import starts
-from events.drafts import faults
+from events.drafts import ACCESS, faults
 
 TUESDAY = datetime(2026, 11, 10, 19, 0)  # the second one of its month
 WEEK = timedelta(weeks=1)

@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from events.calendars import derived, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft
-from events.calendars.models import ACCESS, Event, Occurrence
+from events.calendars.models import Event, Occurrence
 from events.db import Database
+from events.drafts import ACCESS
 from tests.conftest import Cast
 from tests.fixtures.hostile_calendars import BIDI, FORMULA, SCRIPT
 
