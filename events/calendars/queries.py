@@ -19,7 +19,7 @@ from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
-from .walking import Way, begun_by, few, first_of_event, not_over_on, one_of, straight, the_few
+from .walking import Way, begun_by, ends_after, few, first_of_event, not_over_on, one_of, straight, the_few
 
 PAGE = 50
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
@@ -160,7 +160,7 @@ def _soonest_of(way: Way, days: Sequence[sa.ColumnElement[bool]] = ()) -> sa.Sel
     dates = (
         sa.select(table_of(Occurrence))
         .select_from(way.start)
-        .where(occurrence.ends_at > begin, *days, *way.met)
+        .where(ends_after(occurrence.ends_at, begin), *days, *way.met)
         .order_by(occurrence.starts_at, occurrence.event_id)
         .offset(skip)
         .limit(most)
@@ -228,7 +228,8 @@ def last_over(session: Session, selection: Selection, now: datetime) -> datetime
 def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> list[sa.ColumnElement[bool]]:
     """On `occurrence`: what is not over, or all since `selection.first` when that is past."""
     shown = [col(Occurrence.cancelled).is_(False)] if hide_cancelled else []
-    return [col(Occurrence.ends_at) > since(selection, now), *selection.dates(), *shown]
+    goes_on = ends_after(table_of(Occurrence).c.ends_at, since(selection, now))
+    return [goes_on, *selection.dates(), *shown]
 
 
 def since(selection: Selection, now: datetime) -> datetime:

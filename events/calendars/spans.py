@@ -11,6 +11,7 @@ from ..db import table_of
 from .listed import Listed, listing
 from .models import Event, Occurrence
 from .queries import Selection
+from .walking import ends_after
 
 Key = tuple[int, datetime]
 OVERNIGHT = timedelta(hours=14)
@@ -47,7 +48,7 @@ def spans(session: Session, selection: Selection, since: datetime, most: int) ->
     dates = (
         sa.select(table_of(Occurrence))
         .select_from(way.start)
-        .where(occurrence.ends_at > since, *selection.dates(), *way.met)
+        .where(ends_after(occurrence.ends_at, since), *selection.dates(), *way.met)
         .order_by(occurrence.starts_at, occurrence.event_id)
         .limit(most + 1)
         .subquery()
