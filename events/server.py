@@ -28,7 +28,7 @@ from uvicorn._subprocess import subprocess_started
 from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 
-from . import logs, metrics, migrations, presence
+from . import interpreter, logs, metrics, migrations, presence
 from .config import Settings
 from .errors import ConfigurationError, Unavailable, say
 from .later import loaded_later, without_collecting
@@ -53,9 +53,6 @@ TAKEN_WITHIN_MS = 20_000  # what the kernel has still to send to a client that t
 HEAD_START_S = 1.0  # of those who wait for the first page, before the worker and before other processes
 LOOK_AFTER_S = 0.5  # a process, whether the one that watches over it is still there
 BACKLOG = 2048
-# A thread that computes gives way so soon: beside the worker, whoever makes a page needs the interpreter once for
-# every row, and would wait Python's 5 ms each time.
-GIVES_WAY_S = 0.0005
 MOST_FILES = 8192  # connections of a process (`connections.MOST`), and what it opens besides
 log = logging.getLogger("branchline")
 
@@ -109,7 +106,7 @@ def run(settings: Settings, host: str, workers: int) -> int:
     allow_many_files()
     if workers > 1:
         return _run_several(settings, host, workers)
-    sys.setswitchinterval(GIVES_WAY_S)
+    sys.setswitchinterval(interpreter.GIVES_WAY_S)
     sockets = listen(host, settings.port)
     with without_collecting():
         app = site.create_app(settings)
@@ -236,7 +233,7 @@ def app_from_environment() -> "Starlette":
     settings = Settings.from_environment(os.environ)
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
-    sys.setswitchinterval(GIVES_WAY_S)
+    sys.setswitchinterval(interpreter.GIVES_WAY_S)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():
         return site.create_app(settings)

@@ -21,6 +21,7 @@ from ..branches.models import Branch
 from ..db import UNEXPECTED, Database, due, lease, table_of
 from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
+from ..interpreter import computing_for_long
 from ..sandbox import Crashed, packed
 from .content import Publishing
 from .imports import CHUNK, branches_by_slug, in_turns, taken_apart_within
@@ -127,7 +128,8 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
             default_language=work.language,
         )
         now += timedelta(seconds=int(monotonic() - began))
-        _reconcile(database, work, _Said(body, fetched, reading), publishing, now)
+        with computing_for_long():
+            _reconcile(database, work, _Said(body, fetched, reading), publishing, now)
     except BranchlineError as error:
         _note_failure(database, work, error, now)
     except OperationalError:

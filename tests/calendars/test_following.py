@@ -3,10 +3,12 @@
 import importlib
 import io
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session, col, select
@@ -21,6 +23,7 @@ from events.calendars.parsing import Window
 from events.config import Settings
 from events.db import Database
 from events.errors import Unreadable
+from events.interpreter import WHILE_LONG_S
 from events.sandbox import OverLimits
 from events.web.posting import form_of
 from events.worker import Worker
@@ -170,6 +173,20 @@ def test_nothing_is_taken_over_before_ana_has_seen_what_is_in_it(club: Followed,
 
 
 @IN_A_PROCESS
+def test_visitors_hardly_wait_while_events_are_taken_over(
+    club: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, reconcile = [], following._reconcile
+
+    def noting(*given: Any) -> None:
+        seen.append(round(sys.getswitchinterval(), 6))
+        reconcile(*given)
+
+    monkeypatch.setattr(following, "_reconcile", noting)
+    club.start(vevent("1"))
+    assert set(seen) == {WHILE_LONG_S}
+
+
 def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben: TestClient) -> None:
     page = uploaded(club.ana, calendar(*FOUR))
     club.work()
