@@ -19,7 +19,18 @@ from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
-from .walking import Way, begun_by, ends_after, few, first_of_event, not_over_on, one_of, straight, the_few
+from .walking import (
+    Way,
+    begun_by,
+    ends_after,
+    few,
+    first_of_event,
+    in_order,
+    not_over_on,
+    one_of,
+    straight,
+    the_few,
+)
 
 PAGE = 50
 LONG_AGO = datetime(1900, 1, 1, tzinfo=UTC)
@@ -154,18 +165,9 @@ def _soonest_dates() -> sa.Select[Any]:
 def _soonest_of(way: Way, days: Sequence[sa.ColumnElement[bool]] = ()) -> sa.Select[Any]:
     """Which dates these are is found in an index first, and what they say is read of those alone: a planner that saw
     both at once would sort all that is stored, or begin with the branches."""
-    occurrence = table_of(Occurrence).c
-    begin = sa.bindparam("since", type_=occurrence.ends_at.type)
+    begin = sa.bindparam("since", type_=table_of(Occurrence).c.ends_at.type)
     skip, most = (sa.bindparam(name, type_=sa.Integer(), literal_execute=True) for name in ("skip", "most"))
-    dates = (
-        sa.select(table_of(Occurrence))
-        .select_from(way.start)
-        .where(ends_after(occurrence.ends_at, begin), *days, *way.met)
-        .order_by(occurrence.starts_at, occurrence.event_id)
-        .offset(skip)
-        .limit(most)
-        .subquery()
-    )
+    dates = in_order(way, begin, days).offset(skip).limit(most).subquery()
     return listing_of(dates).order_by(dates.c.starts_at, dates.c.event_id)
 
 

@@ -11,7 +11,7 @@ from ..db import table_of
 from .listed import Listed, listing
 from .models import Event, Occurrence
 from .queries import Selection
-from .walking import ends_after
+from .walking import in_order
 
 Key = tuple[int, datetime]
 OVERNIGHT = timedelta(hours=14)
@@ -43,16 +43,9 @@ class Span(NamedTuple):
 
 def spans(session: Session, selection: Selection, since: datetime, most: int) -> tuple[list[Span], bool]:
     """The dates of the selection that end after `since`, soonest first, and whether there are more."""
-    occurrence, event = table_of(Occurrence).c, table_of(Event).c
+    event = table_of(Event).c
     way = selection.way(session, most, since)
-    dates = (
-        sa.select(table_of(Occurrence))
-        .select_from(way.start)
-        .where(ends_after(occurrence.ends_at, since), *selection.dates(), *way.met)
-        .order_by(occurrence.starts_at, occurrence.event_id)
-        .limit(most + 1)
-        .subquery()
-    )
+    dates = in_order(way, since, selection.dates()).limit(most + 1).subquery()
     told = (dates.c.event_id, dates.c.original_start, dates.c.start, dates.c.end, event.all_day)
     query = sa.select(*told).join(table_of(Event), event.id == dates.c.event_id)
     query = query.order_by(dates.c.starts_at, dates.c.event_id)

@@ -89,6 +89,16 @@ def ends_after(ends_at: sa.ColumnElement[Any], moment: object) -> sa.ColumnEleme
     return sa.func.coalesce(ends_at, sa.literal(NEVER, ends_at.type)) > moment
 
 
+def in_order(
+    way: Way, since: object, days: Sequence[sa.ColumnElement[bool]] = ()
+) -> sa.Select[tuple[Any, ...]]:
+    """The dates there that end after `since` and meet the conditions `days`, the soonest first."""
+    occurrence = table_of(Occurrence)
+    found = sa.select(occurrence).select_from(way.start)
+    found = found.where(ends_after(occurrence.c.ends_at, since), *days, *way.met)
+    return found.order_by(occurrence.c.starts_at, occurrence.c.event_id)
+
+
 def first_of_event(on: Sequence[sa.ColumnElement[bool]]) -> sa.ScalarSelect[datetime]:
     """Of the event that a date is of, the original start of the first of its dates that meet the conditions.
 
