@@ -300,9 +300,7 @@ class _Several(Multiprocess):
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:
-    if (
-        sys.platform == "linux"
-    ):  # elsewhere each process starts afresh: system libraries may not bear to be copied
+    if sys.platform == "linux":  # libraries of other systems may not bear to be copied
         vars(multiprocess).update(get_subprocess=_copied)  # for which uvicorn has no setting
     sockets = listen(host, settings.port)
     os.environ["PORT"] = str(settings.port)
