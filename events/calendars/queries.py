@@ -230,8 +230,7 @@ def last_over(session: Session, selection: Selection, now: datetime) -> datetime
 def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> list[sa.ColumnElement[bool]]:
     """On `occurrence`: what is not over, or all since `selection.first` when that is past."""
     shown = [col(Occurrence.cancelled).is_(False)] if hide_cancelled else []
-    goes_on = ends_after(table_of(Occurrence).c.ends_at, since(selection, now))
-    return [goes_on, *selection.dates(), *shown]
+    return [ends_after(since(selection, now)), *selection.dates(), *shown]
 
 
 def since(selection: Selection, now: datetime) -> datetime:

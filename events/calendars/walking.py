@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.util import ClauseAdapter
 from sqlmodel import Session, col
 
@@ -75,18 +77,37 @@ def the_few(session: Session, met: Sequence[sa.ColumnElement[bool]], most: int, 
     """To what meets the conditions on `event`: where only few events that end after `since` do, which these are.
 
     Words may be nowhere, and so may a language: events are looked through once for them, which takes a tenth of a
-    second for a hundred thousand, and not each of their dates.
+    second for a hundred thousand, and not each of their dates. The end is hidden from the planner, which would take
+    the index of it and read the events in no order.
     """
     event = table_of(Event).c
-    goes_on = ends_after(event.ends_at, since)
+    goes_on = sa.func.coalesce(event.ends_at, sa.literal(NEVER, event.ends_at.type)) > since
     ids = session.execute(sa.select(event.id).where(goes_on, *met).limit(most + 1)).scalars().all()
     return straight([event.id.in_(ids)]) if len(ids) <= most else walk(met)
 
 
-def ends_after(ends_at: sa.ColumnElement[Any], moment: object) -> sa.ColumnElement[bool]:
-    """A condition that is hidden from planners: SQLite's, told how tables are filled, would take the index of the ends
-    for the first ten dates, and put all that are to come in order."""
-    return sa.func.coalesce(ends_at, sa.literal(NEVER, ends_at.type)) > moment
+class _Hidden(sa.sql.functions.GenericFunction[Any]):
+    """A column as it is, but SQLite's planner does not take an index of it. PostgreSQL finds its own way."""
+
+    name = "hidden"
+    inherit_cache = True
+
+
+@compiles(_Hidden)
+def _as_it_is(column: _Hidden, compiler: SQLCompiler, **named: Any) -> str:
+    return compiler.process(column.clauses, **named)
+
+
+@compiles(_Hidden, "sqlite")
+def _plus(column: _Hidden, compiler: SQLCompiler, **named: Any) -> str:
+    return f"+{compiler.process(column.clauses, **named)}"
+
+
+def ends_after(moment: object) -> sa.ColumnElement[bool]:
+    """Of a date. SQLite, told how tables are filled, would take the index of the ends to find the first ten, and put
+    all that are to come in order."""
+    ends_at = table_of(Occurrence).c.ends_at
+    return sa.type_coerce(_Hidden(ends_at), ends_at.type) > moment
 
 
 def in_order(
@@ -95,7 +116,7 @@ def in_order(
     """The dates there that end after `since` and meet the conditions `days`, the soonest first."""
     occurrence = table_of(Occurrence)
     found = sa.select(occurrence).select_from(way.start)
-    found = found.where(ends_after(occurrence.c.ends_at, since), *days, *way.met)
+    found = found.where(ends_after(since), *days, *way.met)
     return found.order_by(occurrence.c.starts_at, occurrence.c.event_id)
 
 
@@ -118,7 +139,7 @@ def not_over_on(day: date) -> list[sa.ColumnElement[bool]]:
     """
     begin = datetime.combine(day, datetime.min.time())
     moment = begin.replace(tzinfo=UTC) - AHEAD
-    return [col(Occurrence.end) > begin, ends_after(table_of(Occurrence).c.ends_at, moment)]
+    return [col(Occurrence.end) > begin, ends_after(moment)]
 
 
 def begun_by(day: date) -> list[sa.ColumnElement[bool]]:
