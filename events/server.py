@@ -103,6 +103,7 @@ def run(settings: Settings, host: str, workers: int) -> int:
     """Serves until SIGTERM or Ctrl+C. With one process the worker runs inside it."""
     presence.stay(settings.data_dir)
     logs.set_up(settings.log_format)
+    interpreter.keep_memory_together()
     allow_many_files()
     if workers > 1:
         return _run_several(settings, host, workers)
@@ -233,6 +234,7 @@ def app_from_environment() -> "Starlette":
     settings = Settings.from_environment(os.environ)
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
+    interpreter.keep_memory_together()
     sys.setswitchinterval(interpreter.GIVES_WAY_S)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():

@@ -1,7 +1,9 @@
 """Who computes for long lets the others go on more often meanwhile."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Barrier, Thread
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from events.calendars import lists
-from events.interpreter import GIVES_WAY_S, WHILE_LONG_S, computing_for_long
+from events.interpreter import GIVES_WAY_S, HEAPS, WHILE_LONG_S, computing_for_long
 from tests.conftest import Cast
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -21,6 +23,40 @@ def usual() -> Iterator[None]:
     sys.setswitchinterval(GIVES_WAY_S)
     yield
     sys.setswitchinterval(before)
+
+
+MANY_THREADS = """
+import ctypes, sys
+from pathlib import Path
+from threading import Barrier, Thread
+from events.interpreter import keep_memory_together
+if sys.argv[2:]:
+    keep_memory_together()
+libc, all_are_here = ctypes.CDLL(None), Barrier(8)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+def take():
+    all_are_here.wait(10)
+    for _ in range(1000):
+        libc.malloc(1000)
+threads = [Thread(target=take) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+if hasattr(libc, "malloc_info"):  # glibc
+    libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+def test_threads_share_two_heaps(tmp_path: Path) -> None:
+    heaps = []
+    for name in ("", "kept"):
+        file = tmp_path / f"heaps{name}"
+        subprocess.run([sys.executable, "-c", MANY_THREADS, file, *filter(None, [name])], check=True)
+        heaps.append(file.read_text().count("<heap nr="))
+    assert heaps[1] <= HEAPS < (heaps[0] or HEAPS + 1)
 
 
 def interval() -> float:

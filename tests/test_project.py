@@ -26,8 +26,8 @@ CELLAR = 0
 FLOORS = {
     **dict.fromkeys(
         (
-            *("config", "db", "drafts", "errors", "fetching", "identity", "language", "later", "letters"),
-            *("limits", "mail", "markdown", "outages", "palette", "pictures", "sandbox", "signed"),
+            *("config", "db", "drafts", "errors", "fetching", "identity", "interpreter", "language", "later"),
+            *("letters", "limits", "mail", "markdown", "outages", "palette", "pictures", "sandbox", "signed"),
             *("logs", "metrics", "presence", "turns"),
         ),
         CELLAR,
