@@ -50,7 +50,8 @@ else:
 
 FINISH_WITHIN_S = 10
 TAKEN_WITHIN_MS = 20_000  # what the kernel has still to send to a client that takes nothing any more
-HEAD_START_S = 1.0  # of those who wait for the first page, before the worker and before other processes
+HEAD_START_S = 1.0  # of those who wait for the first page, before the worker
+ALONE_S = 0.4  # the first of several processes with its first page; killed meanwhile, there is no other
 LOOK_AFTER_S = 0.5  # a process, whether the one that watches over it is still there
 BACKLOG = 2048
 MOST_FILES = 8192  # connections of a process (`connections.MOST`), and what it opens besides
@@ -289,7 +290,7 @@ class _Several(Multiprocess):
         [first] = self.processes
         while first.process.is_alive() and not self.signal_queue and not first.is_ready(timeout=0.1):
             pass
-        until = time.monotonic() + HEAD_START_S
+        until = time.monotonic() + ALONE_S
         while first.process.is_alive() and not self.signal_queue and time.monotonic() < until:
             time.sleep(0.05)
         for _ in range(1, self.processes_num):
