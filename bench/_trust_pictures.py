@@ -93,13 +93,13 @@ def sent(file: Hostile, ana: Browser, page: str, database: Database, address: st
         (name, "What it shows." if name == "alt" else value)
         for name, value in fields_of(ana.get(page).body, page)
     ]
-    before = newest(database)
+    before = _id(newest(database))
     answer = ana.upload(page, form, "file", file.make())
     if answer.status in (413, 422):
         return f"{file.name} was refused at once" if file.shows else ""
     if answer.status != 303:
         return f"{file.name}: {answer.status}"
-    if not file.shows and newest(database) == before:
+    if not file.shows and _id(newest(database)) == before:
         return ""  # an empty file is none: what it shows was said anew of the picture that was there
     picture = settled(database)
     if (picture.state == PictureState.READY) != file.shows:
@@ -107,17 +107,20 @@ def sent(file: Hostile, ana: Browser, page: str, database: Database, address: st
     return not_ours(file, picture.id, address) if file.shows else ""
 
 
-def newest(database: Database) -> str | None:
+def newest(database: Database) -> Picture | None:
     with database.reading() as session:
-        return session.exec(select(Picture.id).order_by(col(Picture.created_at).desc())).first()
+        return session.exec(select(Picture).order_by(col(Picture.created_at).desc())).first()
+
+
+def _id(picture: Picture | None) -> str | None:
+    return picture.id if picture else None
 
 
 def settled(database: Database) -> Picture:
     """The newest picture, when the worker has done with it."""
     until = time.monotonic() + DONE_WITHIN_S
     while True:
-        with database.reading() as session:
-            found = session.exec(select(Picture).order_by(col(Picture.created_at).desc())).first()
+        found = newest(database)
         if found is not None and (found.state != PictureState.NEW or time.monotonic() > until):
             return found
         time.sleep(0.1)

@@ -235,7 +235,6 @@ def app_from_environment() -> "Starlette":
     settings = Settings.from_environment(os.environ)
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
-    interpreter.keep_memory_together()
     sys.setswitchinterval(interpreter.GIVES_WAY_S)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():
