@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from ..db import AtOnce
 from .moves import Reach, moves_since
 
 FEWEST = 100  # rows: fewer are read again as quickly
@@ -72,12 +73,12 @@ class Reader(NamedTuple):
     some: Callable[[], ReadSome]
 
 
-def read(statements: Sequence[sa.Executable], session: Session, events: Collection[int] = ()) -> Rows:
+def read(statements: Sequence[AtOnce], session: Session, events: Collection[int] = ()) -> Rows:
     """`events`: which `named` stands for. What an earlier statement finds wins over what a later one does."""
     parameters = {"named": list(events)} if events else {}
     found: dict[int, Row] = {}
     for statement in statements:
-        for row in map(Row.of, session.connection().execute(statement, parameters).all()):
+        for row in map(Row.of, statement.rows(session, parameters)):
             found.setdefault(row.event_id, row)
     return found
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session, col
 
-from ..db import table_of
+from ..db import AtOnce, table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
 from .feed_rows import Reader, Row, RowsKept, named, read
@@ -256,20 +256,21 @@ def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None 
     return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
 
-def _everything(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
+def _everything(asked: _Asked, locale: str) -> list[AtOnce]:
     """What is alive here wins over a farewell to here. Of very many events the first are walked to."""
     most = few(asked.session, MOST) if asked.scopes or asked.selection.near else None
     asked = replace(asked, conditions=asked.selection.conditions(asked.session, asked.numbers, most))
     alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
-    return [alive, *(farewell.order_by(SCOPE) for farewell in _farewells(asked, locale))]
+    return [AtOnce(each) for each in (alive, *(gone.order_by(SCOPE) for gone in _farewells(asked, locale)))]
 
 
-def _some(asked: _Asked, locale: str) -> list[sa.Executable]:
+def _some(asked: _Asked, locale: str) -> list[AtOnce]:
     """The same of the events that are named, in one statement."""
     ways = sa.or_(*(way.condition for way in _ways(asked)))
     own = sa.or_(sa.and_(*_mine(asked), ways), *_drafts_again(asked))
     wanted = (_stored(locale, asked.variant).where(own), *_farewells(asked, locale))
-    return [sa.union_all(*(each.where(named(table_of(Event).c.id)) for each in wanted)).order_by(SCOPE)]
+    some = (each.where(named(table_of(Event).c.id)) for each in wanted)
+    return [AtOnce(sa.union_all(*some).order_by(SCOPE))]
 
 
 def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:
@@ -382,9 +383,8 @@ def _for_google(row: Row) -> Row:
 
 def _nearest_dates(rows: Sequence[Row], now: datetime) -> list[Row]:
     """As many as fit, those first that are nearest to today (not to this moment: the bytes stand for a day)."""
-    kept: set[int] = set()
-    size = 0
-    for row in sorted(rows, key=lambda row: (row.distance(midnight(now)), row.uid)):
+    kept, size, today = set[int](), 0, midnight(now)
+    for row in sorted(rows, key=lambda row: (row.distance(today), row.uid)):
         size += len(row.ics.encode())
         if size > LARGEST:
             break

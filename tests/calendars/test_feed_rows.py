@@ -2,14 +2,19 @@
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlmodel import Session
+from starlette.testclient import TestClient
 
 from events.calendars.feed_rows import MOST_MOVED, Reader, Row, Rows, RowsKept
 from events.calendars.kept import current_revision
+from events.calendars.models import Event
 from events.calendars.moves import ANYTHING, Move, Reach, move_revision
-from events.db import Database
+from events.db import AtOnce, Database, table_of
+from tests.conftest import Cast, counted
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -134,3 +139,33 @@ def test_few_rows_are_not_kept(asking: Asking) -> None:
     asking.rows()
     asking.rows()
     assert (asking.stored.asked, asking.kept.size) == ([None, None], 0)
+
+
+def test_rows_that_come_as_one_are_what_they_were(database: Database) -> None:
+    values: dict[str, sa.ColumnElement[Any]] = {
+        "number": sa.literal(2**53 + 1),
+        "third": sa.literal(1 / 3, sa.Float()),
+        "no_fraction": sa.literal(None, sa.Float()),
+        "text": sa.literal("“Tool”\r\n night\t\\\N{WHITE SMILING FACE} [1]"),
+        "empty": sa.null(),
+        "no": sa.false(),
+        "moment": sa.literal(TODAY, table_of(Event).c.created_at.type),
+        "wall": sa.literal(datetime(2026, 11, 26, 19, 30, 0, 1), table_of(Event).c.start.type),
+        "words": sa.literal({"es": {"title": "Más"}}, table_of(Event).c.translations.type),
+    }
+    one: sa.Select[Any] = sa.select(*(value.label(name) for name, value in values.items()))
+    none = sa.select(sa.literal(1).label("number")).where(sa.bindparam("really", type_=sa.Boolean()))
+    with database.reading() as session:
+        usual = session.connection().execute(one).all()
+        assert AtOnce(one).rows(session, {}) == [[*usual[0]]]
+        assert AtOnce(none).rows(session, {"really": False}) == []
+        assert AtOnce(none).rows(session, {"really": True}) == [[1]]
+
+
+def test_a_feed_takes_one_row_from_sqlite_however_long_it_is(cast: Cast, ben: TestClient) -> None:
+    """For each it would wait until a thread that computes gives way."""
+    with counted(sa.Engine) as statements:
+        assert ben.get("/branches/alder.ics").status_code == 200
+    of_texts = [each for each in statements if "rendered" in each]
+    assert of_texts
+    assert all(each.startswith("SELECT json_group_array(") for each in of_texts)
