@@ -5,12 +5,17 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from threading import Lock
+from time import monotonic, sleep
 
 # A thread that computes gives way so soon: beside it, whoever makes a page needs the interpreter once for every row
 # that is read, and would wait Python's 5 ms each time.
 GIVES_WAY_S = 0.0005
 # To do so always would cost pages a tenth to a quarter of what is made of them in a second.
 WHILE_LONG_S = 0.0001
+
+# What nobody waits for, such as a large import, lets answers go first between two of its parts, for as long at most: so
+# it goes on whatever is asked, and who saves an event waits no longer for a transaction of it.
+ANSWERS_FIRST_S, LOOKS_AGAIN_S = 0.01, 0.001
 
 # Of <malloc.h>: how many heaps threads make of their own, what is taken from the system and given back by itself, and
 # how much may lie free at the end of a heap (bytes).
@@ -19,6 +24,7 @@ HEAPS, LARGE, FREE = 2, 131_072, 131_072
 
 _lock = Lock()
 _usual: list[float] = []  # one entry for each that computes for long at this moment
+_answers: set[object] = set()  # that are being made
 
 
 @contextlib.contextmanager
@@ -34,6 +40,24 @@ def computing_for_long() -> Iterator[None]:
             before = _usual.pop()
             if not _usual:
                 sys.setswitchinterval(before)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """While a thread makes an answer, or it waits for one that does."""
+    this = object()
+    _answers.add(this)
+    try:
+        yield
+    finally:
+        _answers.discard(this)
+
+
+def let_answers_go_first() -> None:
+    """By a thread of this process that makes none, and will be long. Returns when none is being made, or soon."""
+    until = monotonic() + ANSWERS_FIRST_S
+    while _answers and monotonic() < until:
+        sleep(LOOKS_AGAIN_S)
 
 
 def keep_memory_together() -> None:

@@ -5,13 +5,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from events.calendars import lists
-from events.interpreter import GIVES_WAY_S, HEAPS, WHILE_LONG_S, computing_for_long
+from events.interpreter import (
+    ANSWERS_FIRST_S,
+    GIVES_WAY_S,
+    HEAPS,
+    WHILE_LONG_S,
+    answering,
+    computing_for_long,
+    let_answers_go_first,
+)
 from tests.conftest import Cast
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -103,3 +112,36 @@ def test_a_list_of_thousands_is_such_a_thing(
     monkeypatch.setattr(lists, "finished", noting)
     assert ben.get(path).status_code == 200
     assert (seen, interval()) == ([WHILE_LONG_S], GIVES_WAY_S)
+
+
+def waited() -> float:
+    """Seconds."""
+    began = monotonic()
+    let_answers_go_first()
+    return monotonic() - began
+
+
+def test_answers_go_first_but_nobody_waits_for_them_for_ever() -> None:
+    with answering():
+        with answering():
+            pass
+        assert waited() >= ANSWERS_FIRST_S
+    with answering():
+        pass
+    assert waited() < ANSWERS_FIRST_S
+
+
+@ON_SQLITE
+def test_whoever_asks_for_a_page_goes_first(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, finished = [], lists.finished
+
+    def noting(*given: Any, **named: Any) -> Any:
+        seen.append(waited() >= ANSWERS_FIRST_S)
+        return finished(*given, **named)
+
+    monkeypatch.setattr(lists, "finished", noting)
+    assert ben.get("/events.csv").status_code == 200
+    assert seen == [True]
+    assert waited() < ANSWERS_FIRST_S

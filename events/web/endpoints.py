@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from .. import limits
+from .. import interpreter, limits
 from ..errors import BranchlineError, InvalidForm, Message, NotFound, TooLarge, Unreadable, say
 from ..later import loaded_later
 from ..people.roles import RANK, Role
@@ -254,7 +254,8 @@ def _who_asks(request: Request, session: Session) -> "Person | None":
 
 async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
     # With what is known of the request, so that the log can say it there too.
-    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
+    with interpreter.answering():
+        return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
 
 
 async def in_database(state: State, threads: Executor, work: Callable[[], Answer]) -> Answer:

@@ -182,9 +182,12 @@ def test_visitors_hardly_wait_while_events_are_taken_over(
         seen.append(round(sys.getswitchinterval(), 6))
         reconcile(*given)
 
+    gave_way = list[None]()
     monkeypatch.setattr(following, "_reconcile", noting)
-    club.start(vevent("1"))
+    monkeypatch.setattr(following, "let_answers_go_first", lambda: gave_way.append(None))
+    club.start(vevent("1"), vevent("2"))
     assert set(seen) == {WHILE_LONG_S}
+    assert len(gave_way) == 2 * 3  # before each is looked at, looked at again, and written
 
 
 def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben: TestClient) -> None:
