@@ -115,7 +115,7 @@ def create_app(settings: Settings) -> Starlette:
 
 def _state(settings: Settings) -> State:
     threads = THREADS if settings.database_url.startswith("sqlite:") else THREADS_THAT_WAIT
-    database = Database(settings.database_url, size=2 * threads, cache_kb=CACHE_KB)
+    database = Database(settings.database_url, size=2 * threads + 1, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(
@@ -123,6 +123,7 @@ def _state(settings: Settings) -> State:
         database=database,
         threads=ThreadPoolExecutor(threads, thread_name_prefix="request"),
         pages=ThreadPoolExecutor(threads, thread_name_prefix="page"),
+        long=ThreadPoolExecutor(1, thread_name_prefix="long"),
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         whereabouts=Whereabouts(),

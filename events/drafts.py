@@ -79,6 +79,8 @@ class Draft(BaseModel):
 
 def tidy(text: str) -> str:
     """Text of one or several lines: NFC, lines ending in \\n, nothing unseen in it, trimmed."""
+    if text.isascii() and text.isprintable():  # as nearly all is that lists say, by the thousand
+        return text.strip()
     return _UNSEEN.sub("", _BREAKS.sub("\n", unicodedata.normalize("NFC", text))).strip()
 
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Thread, current_thread
 from time import monotonic
 from typing import Any
 
@@ -37,7 +37,7 @@ def usual() -> Iterator[None]:
 MANY_THREADS = """
 import ctypes, sys
 from pathlib import Path
-from threading import Barrier, Thread
+from threading import Barrier, Thread, current_thread
 from events.interpreter import keep_memory_together
 if sys.argv[2:]:
     keep_memory_together()
@@ -98,22 +98,6 @@ def test_one_that_began_later_may_end_later() -> None:
     assert (seen, interval()) == ([WHILE_LONG_S], GIVES_WAY_S)
 
 
-@ON_SQLITE
-@pytest.mark.parametrize("path", ["/events.csv", "/branches/alder.atom"])
-def test_a_list_of_thousands_is_such_a_thing(
-    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    seen, finished = [], lists.finished
-
-    def noting(*given: Any, **named: Any) -> Any:
-        seen.append(interval())
-        return finished(*given, **named)
-
-    monkeypatch.setattr(lists, "finished", noting)
-    assert ben.get(path).status_code == 200
-    assert (seen, interval()) == ([WHILE_LONG_S], GIVES_WAY_S)
-
-
 def waited() -> float:
     """Seconds."""
     began = monotonic()
@@ -131,17 +115,36 @@ def test_answers_go_first_but_nobody_waits_for_them_for_ever() -> None:
     assert waited() < ANSWERS_FIRST_S
 
 
-@ON_SQLITE
-def test_whoever_asks_for_a_page_goes_first(
-    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen, finished = [], lists.finished
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, bool, str]]:
+    """While a list is made: the interval, whether others would wait for it, and the thread."""
+    seen, finished = list[tuple[float, bool, str]](), lists.finished
 
     def noting(*given: Any, **named: Any) -> Any:
-        seen.append(waited() >= ANSWERS_FIRST_S)
+        name = current_thread().name.partition("_")[0]
+        seen.append((interval(), waited() >= ANSWERS_FIRST_S, name))
         return finished(*given, **named)
 
     monkeypatch.setattr(lists, "finished", noting)
+    return seen
+
+
+@ON_SQLITE
+def test_whoever_asks_for_a_list_goes_first(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = noted(monkeypatch)
+    assert ben.get("/branches/alder.atom").status_code == 200
+    assert (seen, interval(), waited() < ANSWERS_FIRST_S) == (
+        [(GIVES_WAY_S, True, "request")],
+        GIVES_WAY_S,
+        True,
+    )
+
+
+@ON_SQLITE
+def test_a_list_of_thousands_lets_others_go_first(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = noted(monkeypatch)
     assert ben.get("/events.csv").status_code == 200
-    assert seen == [True]
-    assert waited() < ANSWERS_FIRST_S
+    assert (seen, interval()) == ([(WHILE_LONG_S, False, "long")], GIVES_WAY_S)

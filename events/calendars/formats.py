@@ -4,7 +4,7 @@ Atom and JSON Feed have one entry for each event, with the date that comes next:
 news, not fifty-two. CSV has a row for each date.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -161,7 +161,7 @@ def _rounded(degrees: float | None) -> float | None:
 # ---------------------------------------------------------------- CSV
 
 
-def csv(heading: Heading, dates: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+def csv(heading: Heading, dates: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
     """A row for each date; formulas are defused."""
     rows = (_cells(record(shown, publishing, spoken)) for shown in dates)
     return "".join([written(COLUMNS), *map(written, rows)]).encode()
@@ -220,7 +220,7 @@ def _note(note: Note, heading: Heading) -> Item:
     )
 
 
-def _items(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> list[Item]:
+def _items(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> list[Item]:
     notes = [_note(heading.closed, heading)] if heading.closed else []
     return [*notes, *(item(shown, publishing, spoken) for shown in events)]
 
@@ -228,10 +228,10 @@ def _items(heading: Heading, events: Sequence[Said], publishing: Publishing, spo
 # ---------------------------------------------------------------- Atom and JSON Feed
 
 
-def json_feed(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+def json_feed(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
     """Each item has its date in `_branchline`, as `record` makes it."""
     return entries.json_feed(heading, _items(heading, events, publishing, spoken), publishing)
 
 
-def atom(heading: Heading, events: Sequence[Said], publishing: Publishing, spoken: Language) -> bytes:
+def atom(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
     return entries.atom(heading, _items(heading, events, publishing, spoken), publishing)

@@ -185,7 +185,7 @@ def coming_dates(
 ) -> list[DateKey]:
     """The dates that `upcoming` lists, without what they say."""
     query = dates_of_all(session, selection, now, most, hide_cancelled).limit(most)
-    return [DateKey(*row) for row in session.connection().execute(query)]
+    return [DateKey(*row) for row in session.connection().execute(query).all()]
 
 
 def coming_events(
@@ -193,7 +193,7 @@ def coming_events(
 ) -> list[DateKey]:
     """Each event once, with the first of its dates in the list."""
     query = firsts_of_all(session, selection, now, most, hide_cancelled).limit(most)
-    return [DateKey(*row) for row in session.connection().execute(query)]
+    return [DateKey(*row) for row in session.connection().execute(query).all()]
 
 
 def firsts_of_all(

@@ -83,13 +83,19 @@ class Counted:
 
 
 def read(
-    view: View, who: Who = ANYBODY, *, at_once: bool = False, kept: keeping.For | None = None
+    view: View,
+    who: Who = ANYBODY,
+    *,
+    at_once: bool = False,
+    kept: keeping.For | None = None,
+    long: bool = False,
 ) -> Endpoint:
     """`at_once`: what asks whether the database is there is not kept waiting until it is.
 
     `kept`: answered from memory while nothing has moved. Such a view depends on the address alone, and on who asks.
+    `long`: of thousands of rows, so that others should not stand behind it.
     """
-    return Read(view, who, at_once, kept).answer
+    return Read(view, who, at_once, kept, long).answer
 
 
 def write(
@@ -127,6 +133,7 @@ class Read:
     who: Who
     at_once: bool = False
     kept: keeping.For | None = None
+    long: bool = False
 
     async def answer(self, request: Request) -> Response:
         state = state_of(request)
@@ -137,6 +144,7 @@ class Read:
         if self.kept is None:
             return await in_database(state, state.threads, lambda: self.work(request, state))
         threads = state.pages if self.kept is keeping.For.VISITORS else state.threads
+        threads = state.long if self.long else threads
         return await keeping.through_memory(
             request, self.kept, lambda: in_database(state, threads, lambda: self.work(request, state))
         )
@@ -258,12 +266,23 @@ async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
 
 
+async def _aside(threads: Executor, work: Callable[[], Answer]) -> Answer:
+    """As `in_thread`, while answers that are quicker go first."""
+
+    def at_length() -> Answer:
+        with interpreter.computing_for_long():
+            return work()
+
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, at_length)
+
+
 async def in_database(state: State, threads: Executor, work: Callable[[], Answer]) -> Answer:
     """In a thread, and again while the database is away, unless it may have been done. What waits holds no thread.
 
     Raises DatabaseAway or CommitLost.
     """
-    return await state.outage.ride_out(partial(in_thread, threads), state.database.reach, work)
+    hop = partial(_aside if threads is state.long else in_thread, threads)
+    return await state.outage.ride_out(hop, state.database.reach, work)
 
 
 async def counting(state: State, work: Callable[[], None]) -> None:

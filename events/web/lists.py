@@ -9,7 +9,6 @@ from ..branches.queries import Moved
 from ..calendars import lists, queries
 from ..calendars.feeds import Note, Variant
 from ..calendars.queries import Selection
-from ..interpreter import computing_for_long
 from .endpoints import now
 from .feeds import asked_for, feed_answer, heading_of, of_branch
 from .forms import query
@@ -40,16 +39,15 @@ def _answer(
     state, wanted = state_of(request), lists.FORMATS[_extension(request)]
     variant = Variant(hide_cancelled=query(request)["cancelled"] == "hide")
     heading = heading_of(request, selection, request.scope["path"], name, closed, variant)
-    with computing_for_long():
-        feed = lists.finished(
-            session,
-            wanted,
-            selection,
-            heading,
-            state.publishing,
-            now(),
-            hide_cancelled=variant.hide_cancelled,
-        )
+    feed = lists.finished(
+        session,
+        wanted,
+        selection,
+        heading,
+        state.publishing,
+        now(),
+        hide_cancelled=variant.hide_cancelled,
+    )
     return feed_answer(feed, wanted.media_type)
 
 

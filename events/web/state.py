@@ -54,8 +54,9 @@ class ShownPerson:
 class State:
     settings: Settings
     database: Database
-    threads: ThreadPoolExecutor  # for whatever may take long, or waits for its turn to write
+    threads: ThreadPoolExecutor  # for whatever may take a while, or waits for its turn to write
     pages: ThreadPoolExecutor  # for pages for everybody, which are quick and wait for nothing
+    long: ThreadPoolExecutor  # for lists of thousands
     limiter: Limiter
     gazetteer: Gazetteer
     whereabouts: Whereabouts
@@ -74,6 +75,7 @@ class State:
         """Once what is going on in the threads has ended."""
         self.pages.shutdown()
         self.threads.shutdown()
+        self.long.shutdown()
         self.revisions.close()
         self.database.dispose()
 

@@ -280,6 +280,17 @@ def test_a_list_is_good_until_its_next_date_is_over_and_then_says_since_when(
     assert b"Second" not in at(noon + timedelta(hours=4)).body
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_many_dates_are_read_some_at_once_and_others_go_first_in_between(
+    ben: TestClient, tool_night: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, gave_way = rows(ben, "/events.csv?to=2043-12-20"), list[None]()
+    monkeypatch.setattr(lists, "AT_ONCE", 2)
+    monkeypatch.setattr(lists, "let_answers_go_first", lambda: gave_way.append(None))
+    assert rows(ben, "/events.csv?to=2043-12-20&_=again") == together
+    assert (len(together), len(gave_way)) == (4, 1)
+
+
 def test_fifty_events_take_as_many_queries_as_five(
     database: Database, app: Starlette, ben: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
