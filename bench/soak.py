@@ -4,9 +4,10 @@ usage: ./dev bench soak [--minutes 30] [--warm-up 5] [--rate 40] [--database sql
 
 One server process with the worker inside is asked for polls of many feeds (kept and changed), pages that are kept
 and pages nobody asked for before, searches, static files; organizers edit, calendars are uploaded, visitors write
-to branches and ask for links to sign in. Every ten seconds the PSS of the processes is noted (Linux only). After the
-warm-up both the trend (slope of least squares times what was measured) and the span must be within 10 MB. Ends with
-1 when they are not, or when a status came that was not expected.
+to branches and ask for links to sign in. Every ten seconds the RSS of the server is noted (Linux only; its PSS moves
+with other processes of Python that come and go). After the warm-up both the trend (slope of least squares times what
+was measured) and the span must be within 10 MB. Ends with 1 when they are not, or when a status came that was not
+expected.
 """
 
 import argparse
@@ -145,11 +146,11 @@ def _server() -> int:
 
 
 def _watched(server: int, ends: float) -> Iterator[tuple[float, float]]:
-    """Seconds since the beginning, and the PSS of the server in MB. What the sandbox takes is only told."""
+    """Seconds since the beginning, and the RSS of the server in MB. What the sandbox takes is only told."""
     began = time.monotonic()
     while time.monotonic() < ends:
         time.sleep(EVERY_S)
-        main, below = memory(server)[1], 0.0
+        main, below = memory(server)[0], 0.0
         for child in children(server):
             try:
                 below += memory(child)[1]
@@ -167,7 +168,7 @@ def _flat(measured: Sequence[tuple[float, float]], warm_up_s: float) -> bool:
     seconds, sizes = zip(*counted, strict=True)
     trend = statistics.linear_regression(seconds, sizes).slope * (seconds[-1] - seconds[0])
     span = max(sizes) - min(sizes)
-    print(f"PSS of the server: {sizes[0]:.1f} MB after the warm-up, {sizes[-1]:.1f} MB at the end")
+    print(f"RSS of the server: {sizes[0]:.1f} MB after the warm-up, {sizes[-1]:.1f} MB at the end")
     good = figure("trend, MB", f"{trend:+.1f}", f"<= {MOST_MB}", trend <= MOST_MB)
     return figure("largest less smallest, MB", f"{span:.1f}", f"<= {MOST_MB}", span <= MOST_MB) and good
 
