@@ -10,7 +10,7 @@ from sqlmodel import Session
 from ..db import table_of
 from .models import Occurrence
 from .queries import Selection, since
-from .walking import Way, straight
+from .walking import Way, begins_late_enough, straight
 
 
 def number_up_to(session: Session, selection: Selection, now: datetime, most: int) -> int:
@@ -34,6 +34,6 @@ def _counted(way: Way, days: Sequence[sa.ColumnElement[bool]] = ()) -> sa.Select
     begin = sa.bindparam("since", type_=occurrence.c.ends_at.type)
     found = found.where(occurrence.c.ends_at > begin, *days, *way.met)
     if way.met or days:  # walked through, as the list is
-        found = found.order_by(occurrence.c.starts_at)
+        found = found.where(*begins_late_enough(way, begin)).order_by(occurrence.c.starts_at)
     capped = found.limit(sa.bindparam("most", type_=sa.Integer())).subquery()
     return sa.select(sa.func.count()).select_from(capped)

@@ -98,6 +98,7 @@ class Picture(Row, table=True):
 
 
 WITHDRAWN, CANCELLED = sa_text("withdrawn_at IS NOT NULL"), sa_text("cancelled_at IS NOT NULL")
+LONG = sa_text("julianday(ends_at) - julianday(starts_at) > 2")
 
 
 class Event(Row, Located, table=True):
@@ -277,7 +278,10 @@ class Occurrence(Row, table=True):
     """One date of an event within the rolling horizon, so that "upcoming near here" is one query."""
 
     # With when it ends: each list walks past the dates that are over, and must not read their rows for that.
-    __table_args__ = (Index("ix_occurrence_starts_at_event_id_ends_at", "starts_at", "event_id", "ends_at"),)
+    __table_args__ = (
+        Index("ix_occurrence_starts_at_event_id_ends_at", "starts_at", "event_id", "ends_at"),
+        Index("ix_occurrence_long", "ends_at", "starts_at", sqlite_where=LONG),
+    )
 
     event_id: int = Field(foreign_key="event.id", primary_key=True, ondelete="CASCADE")
     original_start: NaiveDatetime = Field(primary_key=True)

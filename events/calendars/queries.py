@@ -21,6 +21,7 @@ from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
 from .walking import (
     Way,
+    begins_late_enough,
     begun_by,
     ends_after,
     few,
@@ -209,9 +210,12 @@ def dates_of_all(
 ) -> sa.Select[Any]:
     """What a `DateKey` is made of, soonest first; `shown` of the rows are wanted."""
     occurrence = table_of(Occurrence).c
-    way = selection.way(session, shown, since(selection, now))
+    begin = since(selection, now)
+    way = selection.way(session, shown, begin)
     query = sa.select(occurrence.event_id, occurrence.original_start, occurrence.ends_at)
-    query = query.select_from(way.start).where(*_on(selection, now, hide_cancelled), *way.met)
+    query = query.select_from(way.start).where(
+        *begins_late_enough(way, begin), *_on(selection, now, hide_cancelled), *way.met
+    )
     return query.order_by(occurrence.starts_at, occurrence.event_id, occurrence.original_start)
 
 

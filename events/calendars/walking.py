@@ -110,13 +110,70 @@ def ends_after(moment: object) -> sa.ColumnElement[bool]:
     return sa.type_coerce(_Hidden(ends_at), ends_at.type) > moment
 
 
+class _DaysBefore(sa.sql.functions.GenericFunction[datetime]):
+    """Two days before a moment, or a little more."""
+
+    name = "days_before"
+    inherit_cache = True
+
+
+@compiles(_DaysBefore)
+def _two_days_before(before: _DaysBefore, compiler: SQLCompiler, **named: Any) -> str:
+    return f"({compiler.process(before.clauses, **named)} - interval '2 days')"
+
+
+@compiles(_DaysBefore, "sqlite")
+def _as_a_day(before: _DaysBefore, compiler: SQLCompiler, **named: Any) -> str:
+    return f"date({compiler.process(before.clauses, **named)}, '-2 days')"
+
+
+class _IsLong(sa.sql.functions.GenericFunction[bool]):
+    """Of an end and a start: as the condition of the index ix_occurrence_long is written, or it is not taken."""
+
+    name = "is_long"
+    inherit_cache = True
+
+
+@compiles(_IsLong)
+def _more_than_two_days(long: _IsLong, compiler: SQLCompiler, **named: Any) -> str:
+    end, start = (compiler.process(each, **named) for each in long.clauses)
+    return f"{end} - {start} > interval '2 days'"
+
+
+@compiles(_IsLong, "sqlite")
+def _in_days(long: _IsLong, compiler: SQLCompiler, **named: Any) -> str:
+    end, start = (compiler.process(each, **named) for each in long.clauses)
+    return f"julianday({end}) - julianday({start}) > 2"
+
+
+def begins_late_enough(way: Way, since: object) -> list[sa.ColumnElement[bool]]:
+    """Of a walk through all dates: where it begins, before which all are over at `since`. Nothing of another way.
+
+    That is two days before, or with the first of the long dates that are on or to come: so what a list costs does not
+    grow with the past.
+    """
+    occurrence = table_of(Occurrence)
+    if way.start is not occurrence:
+        return []
+    moment = occurrence.c.ends_at.type
+    begin = sa.literal(since, moment) if isinstance(since, datetime) else since
+    long = occurrence.alias("long").c
+    ways = sa.union_all(
+        sa.select(sa.type_coerce(_DaysBefore(begin), moment).label("begins_at")),
+        sa.select(sa.func.min(_Hidden(long.starts_at))).where(
+            _IsLong(long.ends_at, long.starts_at), long.ends_at > begin
+        ),
+    ).subquery()
+    return [occurrence.c.starts_at >= sa.select(sa.func.min(ways.c.begins_at)).scalar_subquery()]
+
+
 def in_order(
     way: Way, since: object, days: Sequence[sa.ColumnElement[bool]] = ()
 ) -> sa.Select[tuple[Any, ...]]:
     """The dates there that end after `since` and meet the conditions `days`, the soonest first."""
     occurrence = table_of(Occurrence)
     found = sa.select(occurrence).select_from(way.start)
-    found = found.where(ends_after(since), *days, *way.met)
+    found = found.where(*begins_late_enough(way, since), ends_after(since), *days, *way.met)
     return found.order_by(occurrence.c.starts_at, occurrence.c.event_id)
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -198,6 +198,30 @@ def test_what_all_may_meet_is_walked_to_whatever_the_planner_was_told(
     assert [one for one in begin if "occurrence" not in one] == []
     by_their_ends = [one for one in begin if "ix_occurrence_ends_at" in one]
     assert len(by_their_ends) == 1  # of the number of all, which need no order
+    late_enough = [one for one in begin if "(starts_at>?" in one]
+    assert len(late_enough) == len(begin) - 1
+    details = [row.detail for plan in plans for row in plan if "long" in row.detail]
+    assert set(details) == {"SEARCH long USING COVERING INDEX ix_occurrence_long (ends_at>?)"}
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 400])
+def test_a_walk_begins_late_enough_and_misses_nothing_that_is_on(
+    database: Database, cast: Cast, publishing: Publishing, days: int
+) -> None:
+    """It lasts so many days and an hour, and is looked for an hour before it ends."""
+    start = datetime(2026, 3, 8, 1)
+    with database.writing() as session:
+        said = {"timezone": "America/Chicago", "state": "published"}
+        for title, length in (("Short", 0), ("Exhibition", days)):
+            event = EventDraft.model_validate(
+                {**said, "title": title, "start": start, "end": start + timedelta(days=length, hours=2)}
+            )
+            store.add(session, event, [cast.alder], publishing, NOW)
+    then = datetime(2026, 3, 8, 8, tzinfo=UTC) + timedelta(days=days, hours=-1)
+    with database.reading() as session:
+        assert [one.title for one in queries.upcoming(session, queries.EVERYTHING, then)[0]] == ["Exhibition"]
+        assert len(queries.coming_dates(session, queries.EVERYTHING, then, 9, False)) == 1
+        assert len(spans(session, queries.EVERYTHING, then, 9)[0]) == 1
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
