@@ -158,11 +158,11 @@ def begins_late_enough(way: Way, since: object) -> list[sa.ColumnElement[bool]]:
     moment = occurrence.c.ends_at.type
     begin = sa.literal(since, moment) if isinstance(since, datetime) else since
     long = occurrence.alias("long").c
+    # Not of the column itself, or both planners look through all dates for the first that is long.
+    first = sa.func.min(sa.func.coalesce(long.starts_at, long.starts_at))
     ways = sa.union_all(
         sa.select(sa.type_coerce(_DaysBefore(begin), moment).label("begins_at")),
-        sa.select(sa.func.min(_Hidden(long.starts_at))).where(
-            _IsLong(long.ends_at, long.starts_at), long.ends_at > begin
-        ),
+        sa.select(first).where(_IsLong(long.ends_at, long.starts_at), long.ends_at > begin),
     ).subquery()
     return [occurrence.c.starts_at >= sa.select(sa.func.min(ways.c.begins_at)).scalar_subquery()]
 

@@ -224,6 +224,21 @@ def test_a_walk_begins_late_enough_and_misses_nothing_that_is_on(
         assert len(spans(session, queries.EVERYTHING, then, 9)[0]) == 1
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_first_long_date_is_looked_for_among_the_long_ones(filled: Database) -> None:
+    """PostgreSQL went through all dates in their order until one was long: 45,000, and none was."""
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    with filled.reading() as session:
+        queries.upcoming(session, queries.EVERYTHING, NOW)
+        statement, values = next(one for one in asked if "interval" in one[0])
+        connection = session.connection()
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars())
+    assert "ix_occurrence_long" in plan
+    assert "starts_at IS NOT NULL" not in plan
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_nothing_is_stored_and_nothing_is_found(database: Database) -> None:
     with database.reading() as session:
