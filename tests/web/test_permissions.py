@@ -6,7 +6,7 @@ states, and one table says what each is answered. A new route is missing here un
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -344,7 +344,8 @@ def of(row: Event | Notice) -> str:
 
 
 def notice(maker: Maker) -> Notice:
-    said = NoticeDraft(title="A new roof", text="It is dry.", language="en", shown_from=maker.now.date())
+    day = maker.now.date() - timedelta(days=1)  # which has begun in Chicago, too
+    said = NoticeDraft(title="A new roof", text="It is dry.", language="en", shown_from=day)
     found, _ = writing.add(maker.session, Written(said, maker.alder), maker.ana, maker.now)
     maker.session.flush()
     return found
