@@ -210,10 +210,10 @@ def assemble(
 
 
 def _assembled(asked: _Asked, heading: Heading, found: Sequence[Row]) -> tuple[bytes, str]:
-    now = asked.now
-    mark, rows = _mark(found), [row for row in found if row.ics]
-    body = _written(rows, heading, heading.description, now)
-    if len(body) > LARGEST:
+    mark, rows, now = _mark(found), [row for row in found if row.ics], asked.now
+    fits = sum(len(row.ics) for row in rows) <= LARGEST  # else it need not be written to know
+    body = _written(rows, heading, heading.description, now) if fits else b""
+    if not fits or len(body) > LARGEST:
         rows = _nearest_dates(rows, now)
         body = _written(rows, heading, f"{heading.description} {heading.capped}".strip(), now)
     return body, mark if rows else ""
