@@ -115,9 +115,23 @@ def test_answers_go_first_but_nobody_waits_for_them_for_ever() -> None:
     assert waited() < ANSWERS_FIRST_S
 
 
-def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, bool, str]]:
-    """While a list is made: the interval, whether others would wait for it, and the thread."""
-    seen, finished = list[tuple[float, bool, str]](), lists.finished
+@ON_SQLITE
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/branches/alder.atom", (GIVES_WAY_S, True, "request")),
+        ("/events.csv", (WHILE_LONG_S, False, "long")),
+    ],
+)
+def test_whoever_asks_for_a_list_goes_first_but_one_of_thousands_lets_others_go_first(
+    ben: TestClient,
+    cast: Cast,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    expected: tuple[float, bool, str],
+) -> None:
+    """While it is made: the interval, whether others would wait for it, and the thread."""
+    seen, finished = [], lists.finished
 
     def noting(*given: Any, **named: Any) -> Any:
         name = current_thread().name.partition("_")[0]
@@ -125,26 +139,6 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, bool, str]]:
         return finished(*given, **named)
 
     monkeypatch.setattr(lists, "finished", noting)
-    return seen
-
-
-@ON_SQLITE
-def test_whoever_asks_for_a_list_goes_first(
-    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = noted(monkeypatch)
-    assert ben.get("/branches/alder.atom").status_code == 200
-    assert (seen, interval(), waited() < ANSWERS_FIRST_S) == (
-        [(GIVES_WAY_S, True, "request")],
-        GIVES_WAY_S,
-        True,
-    )
-
-
-@ON_SQLITE
-def test_a_list_of_thousands_lets_others_go_first(
-    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = noted(monkeypatch)
-    assert ben.get("/events.csv").status_code == 200
-    assert (seen, interval()) == ([(WHILE_LONG_S, False, "long")], GIVES_WAY_S)
+    assert ben.get(path).status_code == 200
+    assert (seen, interval()) == ([expected], GIVES_WAY_S)
+    assert waited() < ANSWERS_FIRST_S

@@ -19,14 +19,13 @@ from sqlmodel import Session, col
 
 from ..branches.models import Branch
 from ..db import UNEXPECTED, Database, due, lease, table_of
-from ..errors import BranchlineError, Refusal, say
+from ..errors import BranchlineError, say
 from ..fetching import Fetched, Unreachable
-from ..interpreter import computing_for_long, let_answers_go_first
+from ..interpreter import computing_for_long
 from ..sandbox import Crashed, packed
 from .content import Publishing
 from .imports import CHUNK, branches_by_slug, in_turns, taken_apart_within
 from .models import CalendarSource, Event, SourceState, State
-from .parsing import ImportedEvent
 from .reading import Reading, checksum_lines, read
 from .reconciling import ImportReport, Reconciler
 from .sources import source_key
@@ -145,7 +144,6 @@ def _reconcile(database: Database, work: Work, said: _Said, publishing: Publishi
         owners = branches_by_slug(session)
         look = _reconciler(work, owners, publishing, now)
         for item in said.reading.items:
-            let_answers_go_first()
             look.take(session, item, write=False)
         gone, known = (len(look.vanished(session)), _coming(session, work, now)) if work.url else (0, 0)
         look.report.vanished = gone
@@ -175,12 +173,7 @@ def _take_over(
     database: Database, reconciler: Reconciler, reading: Reading, *, followed: bool
 ) -> ImportReport:
     """A few events a transaction: others can write in between, and what was cut off is done again."""
-
-    def take(session: Session, item: ImportedEvent | Refusal) -> None:
-        let_answers_go_first()
-        reconciler.take(session, item)
-
-    for _ in in_turns(database, iter(reading.items), take):
+    for _ in in_turns(database, iter(reading.items), reconciler.take):
         pass
     if followed:
         with database.reading() as session:

@@ -17,6 +17,7 @@ from sqlmodel import Session, col, select
 from ..branches.models import Branch
 from ..drafts import faults
 from ..errors import Message, Refusal, say
+from ..interpreter import let_answers_go_first
 from ..language import closest
 from . import content, derived, store
 from .content import Publishing
@@ -117,7 +118,8 @@ class Reconciler:
         return self._began + timedelta(seconds=int(monotonic() - self._since))
 
     def take(self, session: Session, item: ImportedEvent | Refusal, *, write: bool = True) -> None:
-        """Counts the entry, and unless this is only a look, does what it asks for."""
+        """Counts the entry, and unless this is only a look, does what it asks for. Answers to visitors go first."""
+        let_answers_go_first()
         if isinstance(item, Refusal):
             self.report.refusals.append(item)
             self._unread.add(item.uid and _family(item.uid))

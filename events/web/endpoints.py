@@ -143,11 +143,16 @@ class Read:
             return await in_thread(state.threads, lambda: self.work(request, state))
         if self.kept is None:
             return await in_database(state, state.threads, lambda: self.work(request, state))
-        threads = state.pages if self.kept is keeping.For.VISITORS else state.threads
-        threads = state.long if self.long else threads
         return await keeping.through_memory(
-            request, self.kept, lambda: in_database(state, threads, lambda: self.work(request, state))
+            request,
+            self.kept,
+            lambda: in_database(state, self.threads(state), lambda: self.work(request, state)),
         )
+
+    def threads(self, state: State) -> Executor:
+        if self.long:
+            return state.long
+        return state.pages if self.kept is keeping.For.VISITORS else state.threads
 
     def work(self, request: Request, state: State) -> Response:
         with state.database.reading() as session:
@@ -261,19 +266,18 @@ def _who_asks(request: Request, session: Session) -> "Person | None":
 
 
 async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
-    # With what is known of the request, so that the log can say it there too.
     with interpreter.answering():
-        return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
+        return await _hop(threads, work)
 
 
 async def _aside(threads: Executor, work: Callable[[], Answer]) -> Answer:
     """As `in_thread`, while answers that are quicker go first."""
+    return await _hop(threads, interpreter.computing_for_long()(work))
 
-    def at_length() -> Answer:
-        with interpreter.computing_for_long():
-            return work()
 
-    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, at_length)
+async def _hop(threads: Executor, work: Callable[[], Answer]) -> Answer:
+    # With what is known of the request, so that the log can say it there too.
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, work)
 
 
 async def in_database(state: State, threads: Executor, work: Callable[[], Answer]) -> Answer:

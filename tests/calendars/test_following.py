@@ -14,7 +14,7 @@ import pytest
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
-from events.calendars import derived, following, memory, reading, sources, store
+from events.calendars import derived, following, memory, reading, reconciling, sources, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
 from events.calendars.ics_events import ImportedEvent
@@ -184,7 +184,7 @@ def test_visitors_hardly_wait_while_events_are_taken_over(
 
     gave_way = list[None]()
     monkeypatch.setattr(following, "_reconcile", noting)
-    monkeypatch.setattr(following, "let_answers_go_first", lambda: gave_way.append(None))
+    monkeypatch.setattr(reconciling, "let_answers_go_first", lambda: gave_way.append(None))
     club.start(vevent("1"), vevent("2"))
     assert set(seen) == {WHILE_LONG_S}
     assert len(gave_way) == 2 * 3  # before each is looked at, looked at again, and written
