@@ -150,5 +150,8 @@ def test_an_import_takes_no_more_memory_for_more_events(
         tracemalloc.stop()
         return most
 
-    peak(100)
-    assert peak(400) - peak(100) < 300 * 1500, "bytes for each event beyond the first ones"
+    def needed(number: int) -> int:
+        """Whatever else this process does now and then, as a cache that grows, it does not do three times."""
+        return min(peak(number) for _ in range(3))
+
+    assert needed(400) - needed(100) < 300 * 1500, "bytes for each event beyond the first ones"
