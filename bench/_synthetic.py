@@ -337,16 +337,14 @@ def _writing(database: Database) -> Iterator[sa.Connection]:
 
 def _settle(database: Database) -> None:
     """What PostgreSQL does by itself in time, and planners know what there is."""
+    if not database.is_sqlite:
+        with _writing(database) as connection:
+            for table in (table_of(Branch), table_of(Event)):
+                last = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 1)).scalar_subquery()
+                sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+                connection.execute(sa.select(sa.func.setval(sequence, last)))
     with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        if database.is_sqlite:
-            connection.exec_driver_sql("ANALYZE")
-            return
-        for table in (table_of(Branch), table_of(Event)):
-            last = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 1)).scalar_subquery()
-            connection.execute(
-                sa.select(sa.func.setval(sa.func.pg_get_serial_sequence(table.name, "id"), last))
-            )
-        connection.exec_driver_sql("VACUUM ANALYZE")
+        connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
 
 
 def main() -> None:

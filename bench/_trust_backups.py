@@ -176,7 +176,7 @@ def _remove(there: Settings, database: Database) -> None:
     if database.is_sqlite:
         Path(url.database or "").unlink()
         return
-    with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    with sa.create_engine(database.url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {url.database} WITH (FORCE)")
 
 

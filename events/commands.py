@@ -195,7 +195,7 @@ def events_recompute(settings: Settings, options: argparse.Namespace) -> int:
     """The worker does the same by itself; this says beforehand what would change."""
     number = 0
     with ready_database(settings) as database:
-        with database.reading() as session:
+        with database.reading(in_transaction=True) as session:
             for found in horizon.differences(session):
                 number += 1
                 print(

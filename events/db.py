@@ -210,16 +210,18 @@ class Database:
             connect_args=outages.patience(url),
             hide_parameters=True,  # an error is written into the log, and must not tell there what somebody typed
         )
+        self.engine.update_execution_options(postgresql_readonly=False)
+        self._lockers = self._readers = self.engine.execution_options(write=False)
         if _is_sqlite(url):
             sa.event.listen(self.engine, "connect", lambda held, _: _prepare_sqlite(held, cache_kb))
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
+            self._readers = self._lockers.execution_options(isolation_level="AUTOCOMMIT")
+            sa.event.listen(self.engine, "connect", _prepare_postgresql)
             sa.event.listen(self.engine, "checkin", _note_use)
             sa.event.listen(
                 self.engine, "checkout", lambda *held: _see_that_it_lives(self.engine.dialect, *held)
             )
-        self._lockers = self.engine.execution_options(write=False)
-        self._readers = self._lockers.execution_options(postgresql_readonly=True)
         self._writers = self.engine.execution_options(write=True)
         sa.event.listen(self._writers, "begin", _forget_seen)
         sa.event.listen(self._writers, "before_execute", _note_seen)
@@ -236,23 +238,18 @@ class Database:
             connection.exec_driver_sql("SELECT 1")
 
     @contextlib.contextmanager
-    def reading(self, *, may_lock: bool = False) -> Iterator[Session]:
-        """A session that can never change anything, whatever a view does. `may_lock`: rows, as what writes does.
+    def reading(self, *, in_transaction: bool = False) -> Iterator[Session]:
+        """A session that can never change anything, whatever a view does. What was read can be looked at afterwards.
 
-        What was read can be looked at afterwards.
+        PostgreSQL is not told BEGIN and COMMIT, two messages less to wait for: each statement sees what is committed by
+        then, there as in a transaction. `in_transaction`: for rows that are locked or fetched a few at a time.
         """
-        with Session(self._lockers if may_lock else self._readers, autoflush=False) as session:
+        with Session(self._lockers if in_transaction else self._readers, autoflush=False) as session:
             try:
                 yield session
-            except BaseException:
+            finally:
                 session.expunge_all()
                 session.rollback()
-                raise
-            session.expunge_all()
-            if self.is_sqlite or may_lock:
-                session.rollback()
-            else:  # with a rollback the driver would forget the statements that it has prepared
-                session.commit()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
@@ -357,6 +354,12 @@ def _see_that_it_lives(dialect: sa.Dialect, held: Any, record: Any, _: object) -
 
 def _is_sqlite(url: str) -> bool:
     return url.startswith("sqlite:")
+
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    """Only a transaction that says so can change anything; all but `reading` do."""
+    connection.execute("SET default_transaction_read_only = on")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, cache_kb: int) -> None:

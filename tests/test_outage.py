@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -160,6 +161,17 @@ def test_what_reads_changes_nothing_whatever_it_does(database: Database, cast: C
         session.connection().execute(sa.insert(table_of(SiteRevision)).values(id=7))
     with database.reading() as session:
         assert session.connection().exec_driver_sql("SELECT id FROM site_revision WHERE id = 7").all() == []
+
+
+@POSTGRES
+@pytest.mark.parametrize(("locks", "says_begin"), [(False, False), (True, True)])
+def test_what_reads_says_no_begin_unless_it_locks(database: Database, locks: bool, says_begin: bool) -> None:
+    with database.reading(in_transaction=locks) as session:
+        connection = session.connection()
+        connection.exec_driver_sql("SELECT 1")
+        held = connection.connection.driver_connection
+        assert isinstance(held, psycopg.Connection)
+        assert (held.info.transaction_status != psycopg.pq.TransactionStatus.IDLE) == says_begin
 
 
 # ---------------------------------------------------------------- visitors

@@ -93,7 +93,7 @@ def read(
     """`at_once`: what asks whether the database is there is not kept waiting until it is.
 
     `kept`: answered from memory while nothing has moved. Such a view depends on the address alone, and on who asks.
-    `long`: of thousands of rows, so that others should not stand behind it.
+    `long`: of thousands of rows, so that others should not stand behind it; they may be fetched a few at a time.
     """
     return Read(view, who, at_once, kept, long).answer
 
@@ -142,7 +142,7 @@ class Read:
         if self.at_once:
             return await in_thread(state.threads, lambda: self.work(request, state))
         if self.kept is None:
-            return await in_database(state, state.threads, lambda: self.work(request, state))
+            return await in_database(state, self.threads(state), lambda: self.work(request, state))
         return await keeping.through_memory(
             request,
             self.kept,
@@ -155,7 +155,7 @@ class Read:
         return state.pages if self.kept is keeping.For.VISITORS else state.threads
 
     def work(self, request: Request, state: State) -> Response:
-        with state.database.reading() as session:
+        with state.database.reading(in_transaction=self.long) as session:
             return admit(request, session, self.who) or self.view(request, session)
 
 
@@ -188,7 +188,7 @@ class Write:
         except InvalidForm as error:
             if self.again is None:
                 raise
-            with state.database.reading(may_lock=True) as session:
+            with state.database.reading(in_transaction=True) as session:
                 turned_away = admit(request, session, self.who)
                 response = turned_away or self.again(request, session, form, error.faults)
             response.status_code = error.status

@@ -299,7 +299,7 @@ routes: list[BaseRoute] = [
     Route("/organize/branches/sheets/{id}",     read(branch_sheet.page, ADMIN)),
     Route("/organize/branches/sheets/{id}/application", write(branch_sheet.apply, ADMIN, again=branch_sheet.page), methods=POST),
     Route("/organize/branches/sheets/{id}/removal", write(branch_sheet.remove, ADMIN), methods=POST),
-    Route("/organize/coverage",                 read(coverage.page, ADMIN)),
+    Route("/organize/coverage",                 read(coverage.page, ADMIN, long=True)),
     Route("/organize/outbox",                   read(outbox.page, ADMIN)),
     Route("/organize/outbox/retry",             write(outbox.retry_failed, ADMIN), methods=POST),
     Route("/organize/outbox/refused/removal",   write(outbox.forget_refusal, ADMIN), methods=POST),

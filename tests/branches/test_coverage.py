@@ -28,7 +28,7 @@ def found(database: Database, gazetteer: Gazetteer, *rows: Branch) -> dict[str, 
     """The findings by kind, without the kinds of which there are none."""
     with database.writing() as session:
         session.add_all(rows)
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         checks = coverage.coverage(session, gazetteer, NOW).checks
     return {check.kind.key: check.findings for check in checks if check.total}
 
@@ -222,7 +222,7 @@ def test_all_are_counted_and_the_first_are_kept(
         session.add_all(
             chicagoan(f"p{number}", Point(41.9, -87.6 - number // 2 / 100)) for number in range(6)
         )
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         checks = {
             check.kind.key: check
             for check in coverage.coverage(session, gazetteer, NOW).checks
@@ -236,7 +236,7 @@ def test_without_a_directory_of_places_the_rest_is_checked(database: Database, t
     with database.writing() as session:
         session.add(chicagoan("far", Point(38.0, -87.9), postal_code="60O14"))
         session.add(chicagoan("nowhere", None))
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         coverage_ = coverage.coverage(session, Gazetteer(tmp_path / "places.db"), NOW)
     assert not coverage_.has_directory and coverage_.branches == 2
     assert [check.kind.key for check in coverage_.checks if check.total] == ["nowhere"]
@@ -255,7 +255,7 @@ def test_postal_codes_that_several_branches_serve_are_told(database: Database, g
         session.add_all(rows)
         session.flush()
         write_keys(session, rows)
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         [check] = [
             c for c in coverage.coverage(session, gazetteer, NOW).checks if c.kind.key == "shared_codes"
         ]

@@ -41,11 +41,11 @@ def spoil(database: Database) -> None:
 def test_what_another_tzdata_derived_is_found_told_and_put_right(
     database: Database, publishing: Publishing, tool_night: int
 ) -> None:
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         assert list(horizon.differences(session)) == []
         assert not derived.needs_refresh(session, publishing, NOW)
     spoil(database)
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         found = list(horizon.differences(session))
         assert len(found) == 33, "the Tuesdays of summer time"
         assert found[0].becomes - found[0].was == timedelta(hours=1)
@@ -153,6 +153,6 @@ def test_a_date_of_which_only_the_end_moves_is_found_too(
         wrong = {"ends_at": first.ends_at + timedelta(hours=1)}
         key = table.c.original_start == first.original_start
         session.connection().execute(sa.update(table).where(key).values(wrong))
-    with database.reading() as session:
+    with database.reading(in_transaction=True) as session:
         [found] = horizon.differences(session)
         assert (found.start, found.was, found.becomes) == (first.start, first.starts_at, first.starts_at)

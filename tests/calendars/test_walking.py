@@ -229,7 +229,7 @@ def test_the_first_long_date_is_looked_for_among_the_long_ones(filled: Database)
     """PostgreSQL went through all dates in their order until one was long: 45,000, and none was."""
     asked: list[tuple[str, Any]] = []
     sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
-    with filled.reading() as session:
+    with filled.reading(in_transaction=True) as session:
         queries.upcoming(session, queries.EVERYTHING, NOW)
         statement, values = next(one for one in asked if "interval" in one[0])
         connection = session.connection()

@@ -92,9 +92,9 @@ def made(app: Starlette, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
     seen: list[str] = []
     reading = state.database.reading
 
-    def noted() -> Any:
+    def noted(**how: Any) -> Any:
         seen.append("read")
-        return reading()
+        return reading(**how)
 
     monkeypatch.setattr(state.database, "reading", noted)
     yield seen
