@@ -244,12 +244,16 @@ def children(session: Session, branch: Branch) -> Sequence[Branch]:
     return session.exec(_BELOW, params={"parent": branch.id}).all()
 
 
+def with_children(session: Session) -> frozenset[int | None]:
+    """The ids of all branches that have one below them."""
+    return frozenset(session.exec(_WITH_CHILDREN))
+
+
+_IS_FOUND = sa.or_(*(col(Branch.status) == each for each in FOUND))
+_WITH_CHILDREN = select(Branch.parent_id).where(col(Branch.parent_id).is_not(None), _IS_FOUND).distinct()
 _BELOW = (
     select(Branch)
-    .where(
-        col(Branch.parent_id) == sa.bindparam("parent"),
-        sa.or_(*(col(Branch.status) == each for each in FOUND)),
-    )
+    .where(col(Branch.parent_id) == sa.bindparam("parent"), _IS_FOUND)
     # Not the column itself, or SQLite may go through all branches by their names.
     .order_by(col(Branch.name).concat(""), col(Branch.id))
 )

@@ -221,6 +221,11 @@ def topics(session: Session, now: datetime) -> Sequence[Topic]:
     return session.exec(select(Topic).where(col(Topic.id).in_(used)).order_by(col(Topic.name))).all()
 
 
+def branches(session: Session, now: datetime) -> frozenset[int | None]:
+    """The ids of those of which something is shown."""
+    return frozenset(session.exec(select(Notice.branch_id).where(shown(now)).distinct()))
+
+
 def public(session: Session, slug: str, now: datetime) -> Told:
     """Raises Gone for what was shown once, NotFound for what never was (yet)."""
     found = session.exec(_told().where(col(Notice.slug) == slug)).first()

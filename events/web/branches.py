@@ -30,8 +30,8 @@ from .forms import Form, page_number, query
 from .map import Area, Map, Spot, directions, draw_map
 from .opening import hours_in_words, opening_note
 from .responses import moved, page_link
-from .rows import STATUS_NOTES, branch_row, by_day, distance_text, unit_of
-from .state import language_of, state_of
+from .rows import STATUS_NOTES, BranchRow, branch_row, by_day, distance_text, unit_of
+from .state import language_of, shared, state_of
 from .subscribing import alternates, subscribe_links
 from .templating import render
 from .words import access_in_words, language_name
@@ -89,7 +89,7 @@ def page(request: Request, session: Session) -> Response:
         directions=directions(spoken, branch),
         map=_map(request, branch),
         data=linked_data.branch(request, branch, parent),
-        children=[branch_row(request, child) for child in queries.children(session, branch)],
+        children=_children(request, session, branch),
         days=by_day(request, events),
         more=more,
         languages_spoken=spoken.listed([language_name(spoken, tag) for tag in branch.language_list]),
@@ -102,6 +102,12 @@ def page(request: Request, session: Session) -> Response:
         ],
         may_edit=branch_changes.may_change(session, request.state.person, branch),
     )
+
+
+def _children(request: Request, session: Session, branch: Branch) -> list[BranchRow]:
+    if branch.id not in shared(request, "branches with children", lambda: queries.with_children(session)):
+        return []
+    return [branch_row(request, child) for child in queries.children(session, branch)]
 
 
 def _area(request: Request, branch: Branch) -> list[str]:

@@ -26,7 +26,7 @@ from .feeds import feed_answer
 from .forms import Form, page_number, query
 from .pictures import PictureRow, shown
 from .responses import page_link
-from .state import language_of, state_of
+from .state import language_of, shared, state_of
 from .subscribing import Alternate, alternates
 from .templating import render
 
@@ -244,5 +244,7 @@ def recent(request: Request, session: Session, without: Collection[Story]) -> li
 
 def of_branch(request: Request, session: Session, branch: Branch) -> list[NewsRow]:
     """The newest on its own page, where nobody need be told whose they are."""
+    if branch.id not in shared(request, "branches with news", lambda: notices.branches(session, now())):
+        return []
     rows, _ = notices.listed(session, Wish(_ids([branch])), now(), size=OF_A_BRANCH)
     return [replace(_row(request, row), by="", by_href="") for row in rows]

@@ -37,7 +37,7 @@ STATEMENTS = {
     "/events?near=60614": 6,
     "/calendar/2043/12": 2,
     "/topics/repair": 9,
-    "/branches/alder": 4,
+    "/branches/alder": 6,
     "/branches": 2,
     "/events/1": 5,
     "/events/1?date=2043-12-08": 6,
@@ -75,6 +75,18 @@ def taken(database: Database, visitor: TestClient, paths: Iterable[str]) -> dict
         assert page.status_code == 200, path
         numbers[path] = len(of_pages(statements))
     return numbers
+
+
+def test_a_branch_with_nothing_below_it_and_no_news_takes_two(
+    database: Database, app: Starlette, served: Database, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    fill(database, publishing, cast, range(FEW))
+    app.state.branchline.shared.most = 500
+    taken(served, ben, ["/branches/alder"])  # who has what is asked once while nothing moves
+    assert taken(served, ben, ["/branches/birch", "/branches/alder"]) == {
+        "/branches/birch": 2,
+        "/branches/alder": 4,
+    }
 
 
 def fill(database: Database, publishing: Publishing, cast: Cast, numbers: range) -> None:
