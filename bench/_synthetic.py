@@ -343,7 +343,7 @@ def _settle(database: Database) -> None:
                 last = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 1)).scalar_subquery()
                 sequence = sa.func.pg_get_serial_sequence(table.name, "id")
                 connection.execute(sa.select(sa.func.setval(sequence, last)))
-    with database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    with database.engine.connect() as connection:
         connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
 
 

@@ -100,7 +100,7 @@ def _copied(newest: Database, old: Database) -> Mapping[str, int]:
     """An old database with what the new one holds as far as it knows it; how many rows each table has."""
     steps = Config()
     steps.set_main_option("script_location", str(migrations.STEPS.parent))
-    with old.engine.execution_options(write=True).begin() as connection, newest.engine.connect() as reading:
+    with old.for_writing.begin() as connection, newest.engine.connect() as reading:
         steps.attributes["connection"] = connection
         command.upgrade(steps, OLD)
         there, known = sa.MetaData(), sa.MetaData()

@@ -49,17 +49,8 @@ SAMPLED = 1000  # rows of each index, so that it takes as long with many as with
 # A fault of ours with one of many (a mail, an event, a calendar) must not keep the others from their turn. Whoever
 # catches these lets OperationalError pass: the database is away, and so it is for all of them.
 UNEXPECTED = (
-    *(
-        ArithmeticError,
-        AssertionError,
-        AttributeError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ),
-    *(BranchlineError, MessageError, SQLAlchemyError),
+    *(ArithmeticError, AssertionError, AttributeError, LookupError, OSError),
+    *(RuntimeError, TypeError, ValueError, BranchlineError, MessageError, SQLAlchemyError),
 )
 
 # Alembic's batch mode and error messages need constraints with names.
@@ -198,7 +189,10 @@ def lease(table: sa.Table, found: sa.Select[tuple[Any]], until: datetime, most: 
 
 
 class Database:
-    """`size` connections at most, one for each thread that may ask at the same time. `cache_kb`: of SQLite, each."""
+    """`size` connections at most, one for each thread that may ask at the same time. `cache_kb`: of SQLite, each.
+
+    `engine` only reads, of PostgreSQL each statement for itself; `for_writing` has transactions that may write.
+    """
 
     def __init__(self, url: str, size: int = 2, cache_kb: int = CACHE_KB) -> None:
         self.url = url
@@ -209,22 +203,21 @@ class Database:
             pool_use_lifo=True,  # so that few connections know what is asked often
             connect_args=outages.patience(url),
             hide_parameters=True,  # an error is written into the log, and must not tell there what somebody typed
+            **{} if _is_sqlite(url) else _WITHOUT_TRANSACTIONS,
         )
-        self.engine.update_execution_options(postgresql_readonly=False)
-        self._lockers = self._readers = self.engine.execution_options(write=False)
         if _is_sqlite(url):
             sa.event.listen(self.engine, "connect", lambda held, _: _prepare_sqlite(held, cache_kb))
             sa.event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self._readers = self._lockers.execution_options(isolation_level="AUTOCOMMIT")
             sa.event.listen(self.engine, "connect", _prepare_postgresql)
             sa.event.listen(self.engine, "checkin", _note_use)
             sa.event.listen(
                 self.engine, "checkout", lambda *held: _see_that_it_lives(self.engine.dialect, *held)
             )
-        self._writers = self.engine.execution_options(write=True)
-        sa.event.listen(self._writers, "begin", _forget_seen)
-        sa.event.listen(self._writers, "before_execute", _note_seen)
+        self._lockers = self.engine.execution_options(**{} if _is_sqlite(url) else _IN_TRANSACTIONS)
+        self.for_writing = self._lockers.execution_options(write=True)
+        sa.event.listen(self.for_writing, "begin", _forget_seen)
+        sa.event.listen(self.for_writing, "before_execute", _note_seen)
         self._stock_pages = 0
         self.commits = 0  # through this object, tried ones too
 
@@ -244,7 +237,7 @@ class Database:
         PostgreSQL is not told BEGIN and COMMIT, two messages less to wait for: each statement sees what is committed by
         then, there as in a transaction. `in_transaction`: for rows that are locked or fetched a few at a time.
         """
-        with Session(self._lockers if in_transaction else self._readers, autoflush=False) as session:
+        with Session(self._lockers if in_transaction else self.engine, autoflush=False) as session:
             try:
                 yield session
             finally:
@@ -258,7 +251,7 @@ class Database:
         Raises CommitLost when it may have done either: the connection broke off in the middle of it.
         """
         try:
-            with Session(self._writers, expire_on_commit=False) as session, session.begin():
+            with Session(self.for_writing, expire_on_commit=False) as session, session.begin():
                 yield session
                 session.flush()
                 connection = session.connection()
@@ -280,7 +273,7 @@ class Database:
             pages = self._pages()
             is_large = pages >= FEWEST_PAGES
             self._stock_pages = pages if is_large else 0
-            with self._writers.begin() as connection:
+            with self.for_writing.begin() as connection:
                 connection.exec_driver_sql("DROP TABLE IF EXISTS sqlite_stat1")
                 if is_large:
                     connection.exec_driver_sql(f"PRAGMA analysis_limit={SAMPLED}")
@@ -321,6 +314,9 @@ class Database:
         self.engine.dispose()
 
 
+# A rollback would make the driver forget the statements that it has prepared.
+_WITHOUT_TRANSACTIONS: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+_IN_TRANSACTIONS: dict[str, Any] = {"isolation_level": "READ COMMITTED", "postgresql_readonly": False}
 _USED = "when it was last used"
 _SEEN = "something that pages show has changed"
 

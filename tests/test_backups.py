@@ -591,7 +591,7 @@ def old(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Database]:
     database = Database(engines.blank_url(request.param), size=1)
     steps = config.Config()
     steps.set_main_option("script_location", str(migrations.STEPS.parent))
-    with database.engine.execution_options(write=True).begin() as connection:
+    with database.for_writing.begin() as connection:
         steps.attributes["connection"] = connection
         command.upgrade(steps, "0006")
         connection.execute(sa.text("INSERT INTO topic (slug, name) VALUES ('wood', 'Wood')"))

@@ -140,7 +140,7 @@ def an_old_one(database: Database) -> None:
     """At an early step of the schema, with a branch."""
     steps = Config()
     steps.set_main_option("script_location", str(migrations.STEPS.parent))
-    with database.engine.execution_options(write=True).begin() as connection:
+    with database.for_writing.begin() as connection:
         steps.attributes["connection"] = connection
         command.upgrade(steps, OLD)
         table = sa.Table("branch", sa.MetaData(), autoload_with=connection)

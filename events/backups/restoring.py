@@ -191,7 +191,7 @@ def _restore_dump(
         kept = folder / f"before-restore-{now:%Y%m%d-%H%M%S-%f}.tar"
         making.back_up(settings, database, kept, with_secrets=False, now=now)
         restored.aside.append(kept)
-    with database.engine.execution_options(write=True).begin() as connection:
+    with database.for_writing.begin() as connection:
         postgresql.bring_back(connection, dump, manifest.rows, set(metadata.tables))
         if migrations.number(connection) != manifest.schema:
             raise Unreadable(

@@ -40,8 +40,7 @@ def upgrade(database: "Database") -> None:
 
     Raises ConfigurationError when the database is newer than this program.
     """
-    engine = database.engine.execution_options(write=True)
-    with engine.begin() as connection:
+    with database.for_writing.begin() as connection:
         upgrade_within(connection)
 
 

@@ -26,7 +26,7 @@ def move(source: Database, target: Database) -> dict[str, int]:
     copied: dict[str, int] = {}
     with (
         _at_one_moment(source) as reading,
-        target.engine.execution_options(write=True).begin() as writing,
+        target.for_writing.begin() as writing,
     ):
         _check_empty(writing)
         if target.is_sqlite:

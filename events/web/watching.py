@@ -133,8 +133,7 @@ class Revisions:
     def _open_to_server(self) -> sa.Connection:
         """Held open, and without transactions: one statement is one question and one answer."""
         if self._connection is None:
-            engine = self._own.engine.execution_options(isolation_level="AUTOCOMMIT")
-            self._connection = engine.connect()
+            self._connection = self._own.engine.connect()
         return self._connection
 
     def _close_to_server(self) -> None:

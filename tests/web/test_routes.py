@@ -249,7 +249,7 @@ def forgetful(database: Database) -> Iterator[None]:
 
     @contextmanager
     def writing() -> Iterator[Session]:
-        with Session(database.engine.execution_options(write=True), expire_on_commit=False) as session:
+        with Session(database.for_writing, expire_on_commit=False) as session:
             yield session
             session.flush()
             session.rollback()
