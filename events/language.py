@@ -240,6 +240,11 @@ def language(code: str) -> Language:
     return Language(code, locale, cache(partial(_read, path, locale)))
 
 
+def as_written(spoken: Language) -> bytes:
+    """All its sentences, for whoever keeps something that is made of them; of the source language nothing."""
+    return b"" if spoken.code == SOURCE else (LOCALE_DIR / f"{spoken.code}.po").read_bytes()
+
+
 def _read(path: Path, locale: Locale) -> Catalog:
     with path.open("rb") as file:
         return read_po(file, locale=locale)

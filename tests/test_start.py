@@ -19,6 +19,7 @@ from jinja2 import Environment
 from events import __main__, later, migrations, server
 from events.config import Settings
 from events.identity import Identity
+from events.language import LOCALE_DIR, language
 from events.migrations.tables import TABLE_MODULES, metadata
 from events.web import environment
 from events.web.assets import Assets
@@ -212,12 +213,11 @@ class Compiling(NamedTuple):
     settings: Settings
     compiled: list[str]
 
-    def said(self) -> str:
+    def said(self, *codes: str) -> str:
         """By a process that has just begun."""
         environment._compiled.clear()
-        return environment.Templates(self.settings, Assets(), Identity()).render(
-            "en", "hello.html", {"name": "Ana"}
-        )
+        templates = environment.Templates(self.settings, Assets(), Identity())
+        return " ".join(templates.render(code, "hello.html", {"name": "Ana"}) for code in codes or ("en",))
 
     def kept(self) -> list[Path]:
         return sorted((self.settings.data_dir / "cache" / "templates").iterdir())
@@ -246,6 +246,40 @@ def compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiling:
 def test_a_template_is_compiled_once_for_all_processes(compiling: Compiling) -> None:
     assert [compiling.said(), compiling.said()] == ["Hello, Ana!"] * 2
     assert compiling.compiled == ["hello.html"]
+
+
+def test_what_all_pages_of_a_language_say_alike_is_written_into_their_templates(compiling: Compiling) -> None:
+    (environment.PACKAGED / "hello.html").write_text('{{ _("News") }}: {{ url("/news") }}')
+    assert compiling.said("en", "es", "en") == "News: /news Noticias: /es/news News: /news"
+    assert compiling.compiled == ["hello.html"] * 2
+    for said in environment._compiled.values():
+        assert b"news" in said and b"url" not in said
+    assert compiling.said("es", "en") == "Noticias: /es/news News: /news"
+    assert len(compiling.compiled) == 2
+
+
+def test_what_is_said_with_values_is_not() -> None:
+    written = environment._environment(
+        language("es"), Settings(data_dir=Path(), database_url="", secret_key="x"), Assets(), Identity()
+    ).compile(
+        '{{ _("%(day)s", day=day) }} {{ url("/events", page=2) }} {{ url(here) }} {{ day("/x") }}', raw=True
+    )
+    assert written.count("context.call(") == 4
+
+
+def test_a_template_whose_sentences_have_changed_is_compiled_again(
+    compiling: Compiling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (environment.PACKAGED / "hello.html").write_text('{{ _("News") }}')
+    assert compiling.said("es") == "Noticias"
+    changed = (LOCALE_DIR / "es.po").read_text().replace('msgstr "Noticias"', 'msgstr "Novedades"')
+    (tmp_path / "es.po").write_text(changed)
+    monkeypatch.setattr("events.language.LOCALE_DIR", tmp_path)
+    language.cache_clear()
+    try:
+        assert compiling.said("es") == "Novedades"
+    finally:
+        language.cache_clear()
 
 
 def test_a_template_that_has_changed_is_compiled_again(compiling: Compiling) -> None:

@@ -5,21 +5,23 @@ import hmac
 import tempfile
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from functools import lru_cache
+from hashlib import sha256
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import jinja2
-from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined, nodes, select_autoescape
 from jinja2.bccache import Bucket
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from .. import markdown
 from ..config import Settings
 from ..errors import Message
 from ..identity import Identity
-from ..language import Language, language
+from ..language import Language, as_written, language
 from .assets import Assets
 
 PACKAGED = Path(__file__).parent.parent / "templates"
@@ -29,7 +31,7 @@ PARTS_KEPT = 2048  # some 1 KB each
 
 
 class _CompiledOnce(BytecodeCache):
-    """The code of a template is the same in each language: it is compiled once a process, and kept beside the data.
+    """A template is compiled once a process for each language, and kept beside the data.
 
     Nine templates of the first page take longer to compile than all else it needs. What is kept runs as code, so it is
     signed: whoever may write into the folder, but cannot read the secret key, gets nothing run. The signature also
@@ -37,9 +39,14 @@ class _CompiledOnce(BytecodeCache):
     the template is the same. Where nothing can be kept each process compiles for itself.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, spoken: Language) -> None:
         self._folder = settings.data_dir / "cache" / "templates"
         self._secret = settings.secret_key.encode()
+        self._language = spoken.code
+        self._depends_on = _DEPENDS_ON + sha256(as_written(spoken)).digest()
+
+    def get_cache_key(self, name: str, filename: str | None = None) -> str:
+        return f"{self._language}-{super().get_cache_key(name, filename)}"
 
     def load_bytecode(self, bucket: Bucket) -> None:
         code = _compiled.get(bucket.key) or self._read(bucket.key)
@@ -73,7 +80,7 @@ class _CompiledOnce(BytecodeCache):
             raise
 
     def _mark(self, key: str, code: bytes) -> bytes:
-        return hmac.digest(self._secret, b"\0".join((_DEPENDS_ON, key.encode(), code)), "sha256")
+        return hmac.digest(self._secret, b"\0".join((self._depends_on, key.encode(), code)), "sha256")
 
 
 MARK_BYTES = 32
@@ -126,6 +133,32 @@ class _Settled(Environment):
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         return {**self.globals, **(d or {})}
 
+    def _generate(self, source: nodes.Template, *given: Any, **options: Any) -> str:
+        """A hook of Jinja's."""
+        return super()._generate(_Written(self).visit(source), *given, **options)
+
+
+class _Written(NodeTransformer):
+    """Writes into a template what is the same on all pages in its language: sentences without values, and addresses
+    without a query. A page has fifty of them; to call for each took a twentieth of it or more."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+
+    def visit_Call(self, call: nodes.Call) -> nodes.Node:
+        self.generic_visit(call)
+        match call:
+            case nodes.Call(
+                node=nodes.Name(name="_" | "gettext" | "url" as name),
+                args=[nodes.Const(value=str(text))],
+                kwargs=[],
+                dyn_args=None,
+                dyn_kwargs=None,
+            ):
+                said = cast("Callable[[str], str]", self._environment.globals[name])(text)
+                return nodes.Const(said, lineno=call.lineno, environment=self._environment)
+        return call
+
 
 def _environment(spoken: Language, settings: Settings, assets: Assets, identity: Identity) -> Environment:
     environment = _Settled(
@@ -133,7 +166,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
-        bytecode_cache=_CompiledOnce(settings),
+        bytecode_cache=_CompiledOnce(settings, spoken),
         auto_reload=False,  # a page would ask the disk about each of its ten templates
         trim_blocks=True,
         lstrip_blocks=True,
