@@ -176,8 +176,10 @@ def _remove(there: Settings, database: Database) -> None:
     if database.is_sqlite:
         Path(url.database or "").unlink()
         return
-    with sa.create_engine(database.url, isolation_level="AUTOCOMMIT").connect() as connection:
+    engine = sa.create_engine(database.url, isolation_level="AUTOCOMMIT")  # ours only reads
+    with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {url.database} WITH (FORCE)")
+    engine.dispose()
 
 
 def _told(engine: str, trials: list[Trial], written: Written) -> bool:

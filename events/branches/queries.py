@@ -279,4 +279,4 @@ def count(session: Session) -> int:
     return session.exec(_COUNT).one()
 
 
-_COUNT = select(sa.func.count(col(Branch.id))).where(sa.or_(*(col(Branch.status) == each for each in FOUND)))
+_COUNT = select(sa.func.count(col(Branch.id))).where(_IS_FOUND)

@@ -1,7 +1,6 @@
 """Files of others, each fixture named for its fault: what comes in, what stays out, and why."""
 
 import io
-import tracemalloc
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from events.calendars.parsing import Window, read_calendar
 from events.calendars.recurrence import starts
 from events.calendars.timezones import to_utc
 from events.errors import Refusal, Unreadable
+from tests.conftest import most_memory
 
 FOLDER = Path(__file__).parent / "ics"
 TUESDAY = datetime(2026, 11, 10, 19, 0)
@@ -498,17 +498,17 @@ def test_what_is_only_long_comes_in(harmless: bytes) -> None:
 
 
 def test_memory_stays_flat_however_many_events_there_are() -> None:
-    def peak(number: int) -> int:
+    def needed(number: int) -> int:
         text = "DESCRIPTION:" + "word " * 200
-        stream = io.BytesIO(in_calendar(*(entry(text, uid=f"uid-{n}") for n in range(number))))
-        tracemalloc.start()
-        assert sum(isinstance(item, ImportedEvent) for item in read_calendar(stream, window=WINDOW)) == number
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
+        data = in_calendar(*(entry(text, uid=f"uid-{n}") for n in range(number)))
 
-    peak(10)
-    assert peak(1500) - peak(300) < 1200 * 700, "bytes for each event beyond the first ones"
+        def look() -> None:
+            found = read_calendar(io.BytesIO(data), window=WINDOW)
+            assert sum(isinstance(item, ImportedEvent) for item in found) == number
+
+        return most_memory(look)
+
+    assert needed(1500) - needed(300) < 1200 * 700, "bytes for each event beyond the first ones"
 
 
 # ---------------------------------------------------------------- what we write, read again
