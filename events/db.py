@@ -5,10 +5,9 @@ with the default BEGIN, a reader that turns writer fails at once with "database 
 """
 
 import contextlib
-import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from email.errors import MessageError
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -119,46 +118,6 @@ def table_of(model: type[SQLModel]) -> sa.Table:
     return table
 
 
-class AtOnce:
-    """A statement whose rows SQLite hands over as one, in JSON; PostgreSQL does so by itself.
-
-    Python lets go of the interpreter for every row that SQLite is asked for, and gets it back when another thread gives
-    way: 2,700 rows took 40 ms alone, 90 to 900 beside a thread that computes, and as one row 40 to 60.
-    """
-
-    def __init__(self, statement: sa.Select[Any] | sa.CompoundSelect[Any]) -> None:
-        """All its columns must have names, each another; none may be of bytes."""
-        self.statement, columns = statement, statement.subquery().c
-        self._types = [column.type for column in columns]
-        values = sa.func.json_array(*map(_as_json, columns))
-        self._as_one = sa.select(sa.func.json_group_array(values, type_=sa.Text()))
-
-    def rows(self, session: Session, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        connection = session.connection()
-        if connection.dialect.name != "sqlite":
-            return connection.execute(self.statement, parameters).all()
-        found: list[list[Any]] = json.loads(connection.execute(self._as_one, parameters).scalar_one())
-        for at, kind in enumerate(self._types):
-            if read := _reader(kind, connection.dialect):
-                for row in found:
-                    row[at] = read(row[at])
-        return found
-
-
-def _reader(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Callable[[Any], Any] | None:
-    if isinstance(kind, sa.Float):
-        return lambda text: None if text is None else float(text)
-    return kind.dialect_impl(dialect).result_processor(dialect, None)
-
-
-def _as_json(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """As the database has it; JSON would round a fraction."""
-    raw = sa.type_coerce(column, sa.types.NullType())
-    if not isinstance(column.type, sa.Float):
-        return raw
-    return sa.case((raw.is_(None), None), else_=sa.func.printf("%!.17g", raw))
-
-
 def insert_into(session: Session, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
     """An INSERT that may say ON CONFLICT, which each engine has in a module of its own."""
     return insert_of(session.get_bind().dialect.name, table)
@@ -238,11 +197,7 @@ class Database:
         then, there as in a transaction. `in_transaction`: for rows that are locked or fetched a few at a time.
         """
         with Session(self._lockers if in_transaction else self.engine, autoflush=False) as session:
-            try:
-                yield session
-            finally:
-                session.expunge_all()
-                session.rollback()
+            yield session  # closing rolls back, and lets go of what was read before that
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from events.calendars.feed_rows import MOST_MOVED, Reader, Row, Rows, RowsKept
+from events.calendars.feed_rows import MOST_MOVED, AtOnce, Reader, Row, Rows, RowsKept
 from events.calendars.kept import current_revision
 from events.calendars.models import Event
 from events.calendars.moves import ANYTHING, Move, Reach, move_revision
-from events.db import AtOnce, Database, table_of
+from events.db import Database, table_of
 from tests.conftest import Cast, counted
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -146,7 +146,8 @@ def test_rows_that_come_as_one_are_what_they_were(database: Database) -> None:
         "number": sa.literal(2**53 + 1),
         "third": sa.literal(1 / 3, sa.Float()),
         "no_fraction": sa.literal(None, sa.Float()),
-        "text": sa.literal("“Tool”\r\n night\t\\\N{WHITE SMILING FACE} [1]"),
+        "ics": sa.literal("“Tool”\r\n night\t\\\N{WHITE SMILING FACE} [1]"),
+        "title": sa.literal("“Más”\r\n\t\\\N{WHITE SMILING FACE} [1]"),
         "empty": sa.null(),
         "no": sa.false(),
         "moment": sa.literal(TODAY, table_of(Event).c.created_at.type),
@@ -154,12 +155,21 @@ def test_rows_that_come_as_one_are_what_they_were(database: Database) -> None:
         "words": sa.literal({"es": {"title": "Más"}}, table_of(Event).c.translations.type),
     }
     one: sa.Select[Any] = sa.select(*(value.label(name) for name, value in values.items()))
-    none = sa.select(sa.literal(1).label("number")).where(sa.bindparam("really", type_=sa.Boolean()))
     with database.reading() as session:
         usual = session.connection().execute(one).all()
         assert AtOnce(one).rows(session, {}) == [[*usual[0]]]
-        assert AtOnce(none).rows(session, {"really": False}) == []
-        assert AtOnce(none).rows(session, {"really": True}) == [[1]]
+
+
+def test_each_of_many_rows_has_its_own_text(database: Database) -> None:
+    texts = ["ß", "", "a\r\nb", "\N{WHITE SMILING FACE}" * 1000, '","', "é"]
+    numbers = [sa.literal(each).label(name) for each, name in enumerate("abc")]
+    really = sa.bindparam("really", type_=sa.Boolean())
+    some: sa.CompoundSelect[Any] = sa.union_all(
+        *(sa.select(*numbers, sa.literal(text).label("ics")).where(really) for text in texts)
+    )
+    with database.reading() as session:
+        assert [row[3] for row in AtOnce(some).rows(session, {"really": True})] == texts
+        assert AtOnce(some).rows(session, {"really": False}) == []
 
 
 def test_a_feed_takes_one_row_from_sqlite_however_long_it_is(cast: Cast, ben: TestClient) -> None:
@@ -168,4 +178,4 @@ def test_a_feed_takes_one_row_from_sqlite_however_long_it_is(cast: Cast, ben: Te
         assert ben.get("/branches/alder.ics").status_code == 200
     of_texts = [each for each in statements if "rendered" in each]
     assert of_texts
-    assert all(each.startswith("SELECT json_group_array(") for each in of_texts)
+    assert all(each.startswith("SELECT json_group_array(") and "group_concat(" in each for each in of_texts)
