@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 # A thread that computes gives way so soon: beside it, whoever makes a page needs the interpreter once for every row
 # that is read, and would wait Python's 5 ms each time.
-GIVES_WAY_S = 0.0005
+GIVES_WAY_S = 0.001
 # To do so always would cost pages a tenth to a quarter of what is made of them in a second.
 WHILE_LONG_S = 0.0001
 
