@@ -87,13 +87,13 @@ def _list_page(
         days=by_day(request, rows, selection.near),
         page=page,
         topic=topic,
-        topic_options=topics,
+        topic_options=tuple(topics),
         topic_hint=others_in_use,
-        access_options=access_options(spoken),
-        language_options=[
+        access_options=tuple(access_options(spoken)),
+        language_options=(
             ("", spoken.gettext("Any")),
             *language_options(spoken, shared(request, "languages", lambda: languages_in_use(session))),
-        ],
+        ),
         unit=unit_of(request),
         chips=[
             *list_words.place_chips(request, form, finding, selection),

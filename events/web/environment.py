@@ -118,12 +118,13 @@ def link(code: str, path: str, query: Mapping[str, object]) -> str:
     """An address with its query; empty values are left out, lists repeat their name."""
     if not query:
         return prefixed(code, path)
-    texts = {
-        name: [text for text in value if text] if isinstance(value, list | tuple) else value
-        for name, value in query.items()
-    }
-    given = {name: value for name, value in texts.items() if value not in (None, "", [])}
-    return prefixed(code, path) + (f"?{urlencode(given, doseq=True, safe=',')}" if given else "")
+    given: list[tuple[str, object]] = []
+    for name, value in query.items():
+        if isinstance(value, list | tuple):
+            given += [(name, text) for text in value if text]
+        elif value not in (None, ""):
+            given.append((name, value))
+    return prefixed(code, path) + (f"?{urlencode(given, safe=',')}" if given else "")
 
 
 class _Settled(Environment):
@@ -180,7 +181,6 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         "identity": identity,
         "url": _linker(spoken.code),
         "static": assets.url_of,
-        "kept": _keeper(),
     }
     environment.filters |= {
         "say": lambda message: spoken.say(message) if isinstance(message, Message | str) else message,
@@ -192,6 +192,7 @@ def _environment(spoken: Language, settings: Settings, assets: Assets, identity:
         "number": spoken.number,
         "markdown": markdown.html,
         "plain": markdown.plain,
+        "kept": _keeper(),
         "lines": lambda text: Markup("<br>").join(text.split("\n")),
     }
     return environment
@@ -214,17 +215,9 @@ def _sentences(spoken: Language) -> dict[str, Callable[..., Markup]]:
 
 
 def _keeper() -> Callable[..., Markup]:
-    """`kept(macro, values)`: what a macro makes of the same values is made once. It knows nothing else of a page,
-    because it is imported without context."""
-
-    @lru_cache(PARTS_KEPT)
-    def made(macro: Callable[..., Markup], *values: object, **named: object) -> Markup:
-        return macro(*values, **named)
-
-    def kept(macro: Callable[..., Markup], *values: object, **named: object) -> Markup:
-        return made(macro, *(tuple(value) if isinstance(value, list) else value for value in values), **named)
-
-    return kept
+    """`macro|kept(values)`: what a macro makes of the same values is made once. It knows nothing else of a page, as
+    it is imported without context. A filter, with tuples for lists, since each is asked for fifty times."""
+    return lru_cache(PARTS_KEPT)(lambda macro, *values, **named: macro(*values, **named))
 
 
 def _linker(code: str) -> Callable[..., str]:

@@ -45,7 +45,7 @@ class Form:
         return self[name] if name in self._items else default
 
     def all(self, name: str) -> Sequence[str]:
-        return self._items.get(name, [])
+        return tuple(self._items.get(name, ()))
 
     def only(self, names: Iterable[str]) -> dict[str, object]:
         """These fields with all their values, for links that keep them."""
