@@ -40,9 +40,12 @@ from .web.watching import Revisions
 
 FLUSH_EVERY_S = 60.0
 log = logging.getLogger("branchline")
-# For pages, and for all the rest. They convoy on the interpreter lock: one is quicker than two, as long as what it asks
-# lies in a file. A server lets it wait, and another can go on.
-THREADS, THREADS_THAT_WAIT = 1, 2
+# For pages: they convoy on the interpreter lock, so one is quicker than two as long as what it asks lies in a file. A
+# server lets it wait, and another can go on.
+PAGES, PAGES_THAT_WAIT = 1, 2
+REQUESTS = (
+    2  # for the rest: while one looks for long, or a form waits for its turn to write, the other makes a feed
+)
 CACHE_KB = 16_000  # a list of events reads more than SQLite's usual 2 MB
 
 
@@ -114,15 +117,15 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def _state(settings: Settings) -> State:
-    threads = THREADS if settings.database_url.startswith("sqlite:") else THREADS_THAT_WAIT
-    database = Database(settings.database_url, size=2 * threads + 1, cache_kb=CACHE_KB)
+    pages = PAGES if settings.database_url.startswith("sqlite:") else PAGES_THAT_WAIT
+    database = Database(settings.database_url, size=pages + REQUESTS + 1, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(
         settings=settings,
         database=database,
-        threads=ThreadPoolExecutor(threads, thread_name_prefix="request"),
-        pages=ThreadPoolExecutor(threads, thread_name_prefix="page"),
+        threads=ThreadPoolExecutor(REQUESTS, thread_name_prefix="request"),
+        pages=ThreadPoolExecutor(pages, thread_name_prefix="page"),
         long=ThreadPoolExecutor(1, thread_name_prefix="long"),
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),

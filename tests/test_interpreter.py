@@ -4,11 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Barrier, Thread, current_thread
+from threading import Barrier, Event, Thread, current_thread
 from time import monotonic
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from events.calendars import lists
@@ -21,7 +22,7 @@ from events.interpreter import (
     computing_for_long,
     let_answers_go_first,
 )
-from tests.conftest import Cast
+from tests.conftest import Cast, browser
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -142,3 +143,27 @@ def test_whoever_asks_for_a_list_goes_first_but_one_of_thousands_lets_others_go_
     assert ben.get(path).status_code == 200
     assert (seen, interval()) == ([expected], GIVES_WAY_S)
     assert waited() < ANSWERS_FIRST_S
+
+
+@ON_SQLITE
+def test_a_list_that_takes_long_holds_up_no_other(
+    app: Starlette, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a form that waits for its turn to write."""
+    other_is_made, finished = Event(), lists.finished
+
+    def waiting(session: Any, wanted: Any, *given: Any, **named: Any) -> Any:
+        if wanted.name == "Atom":
+            assert other_is_made.wait(10)
+        else:
+            other_is_made.set()
+        return finished(session, wanted, *given, **named)
+
+    monkeypatch.setattr(lists, "finished", waiting)
+    found: list[int] = []
+    first, second = browser(app), browser(app)
+    thread = Thread(target=lambda: found.append(first.get("/branches/alder.atom").status_code))
+    thread.start()
+    assert second.get("/events.json").status_code == 200
+    thread.join()
+    assert found == [200]
