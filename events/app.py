@@ -117,7 +117,7 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def _state(settings: Settings) -> State:
-    pages = PAGES if settings.database_url.startswith("sqlite:") else PAGES_THAT_WAIT
+    pages = PAGES if settings.is_on_sqlite else PAGES_THAT_WAIT
     database = Database(settings.database_url, size=pages + REQUESTS + 1, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)

@@ -49,6 +49,10 @@ class Settings:
     log_format: Format = "text"
 
     @property
+    def is_on_sqlite(self) -> bool:
+        return self.database_url.startswith("sqlite:")
+
+    @property
     def public_url(self) -> str:
         """Where links in feeds and mails point; without a base URL, this machine."""
         return self.base_url or f"http://localhost:{self.port}"

@@ -8,8 +8,9 @@ from threading import Lock
 from time import monotonic, sleep
 
 # A thread that computes gives way so soon: beside it, whoever makes a page needs the interpreter once for every row
-# that is read, and would wait Python's 5 ms each time.
-GIVES_WAY_S = 0.001
+# that is read from SQLite, and would wait Python's 5 ms each time. PostgreSQL hands its rows over at once, and of two
+# threads that make pages beside each other each takes longer the more often they change.
+GIVES_WAY_S, WITH_POSTGRESQL_S = 0.0005, 0.001
 # To do so always would cost pages a tenth to a quarter of what is made of them in a second.
 WHILE_LONG_S = 0.0001
 
@@ -25,6 +26,11 @@ HEAPS, LARGE, FREE = 2, 131_072, 131_072
 _lock = Lock()
 _usual: list[float] = []  # one entry for each that computes for long at this moment
 _answers: set[object] = set()  # that are being made
+
+
+def give_way_soon(is_sqlite: bool) -> None:
+    """Once, by a process that serves."""
+    sys.setswitchinterval(GIVES_WAY_S if is_sqlite else WITH_POSTGRESQL_S)
 
 
 @contextlib.contextmanager
@@ -53,9 +59,12 @@ def answering() -> Iterator[None]:
         _answers.discard(this)
 
 
-def let_answers_go_first() -> None:
-    """By a thread of this process that makes none, and will be long. Returns when none is being made, or soon."""
-    until = monotonic() + ANSWERS_FIRST_S
+def let_answers_go_first(most_s: float = ANSWERS_FIRST_S) -> None:
+    """By a thread of this process that makes none, and will be long. Returns when none is being made, or soon.
+
+    Longer than usual only where nothing is held that others wait for.
+    """
+    until = monotonic() + most_s
     while _answers and monotonic() < until:
         sleep(LOOKS_AGAIN_S)
 

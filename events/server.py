@@ -108,7 +108,7 @@ def run(settings: Settings, host: str, workers: int) -> int:
     allow_many_files()
     if workers > 1:
         return _run_several(settings, host, workers)
-    sys.setswitchinterval(interpreter.GIVES_WAY_S)
+    interpreter.give_way_soon(settings.is_on_sqlite)
     sockets = listen(host, settings.port)
     with without_collecting():
         app = site.create_app(settings)
@@ -235,7 +235,7 @@ def app_from_environment() -> "Starlette":
     settings = Settings.from_environment(os.environ)
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
-    sys.setswitchinterval(interpreter.GIVES_WAY_S)
+    interpreter.give_way_soon(settings.is_on_sqlite)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():
         return site.create_app(settings)

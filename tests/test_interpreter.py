@@ -18,8 +18,10 @@ from events.interpreter import (
     GIVES_WAY_S,
     HEAPS,
     WHILE_LONG_S,
+    WITH_POSTGRESQL_S,
     answering,
     computing_for_long,
+    give_way_soon,
     let_answers_go_first,
 )
 from tests.conftest import Cast, browser
@@ -69,6 +71,13 @@ def test_threads_share_two_heaps(tmp_path: Path) -> None:
     assert heaps[1] <= HEAPS < (heaps[0] or HEAPS + 1)
 
 
+@pytest.mark.parametrize(("is_sqlite", "expected"), [(True, GIVES_WAY_S), (False, WITH_POSTGRESQL_S)])
+def test_with_sqlite_threads_give_way_sooner(is_sqlite: bool, expected: float) -> None:
+    give_way_soon(is_sqlite)
+    assert interval() == expected
+    assert GIVES_WAY_S < WITH_POSTGRESQL_S
+
+
 def interval() -> float:
     return round(sys.getswitchinterval(), 6)
 
@@ -99,10 +108,10 @@ def test_one_that_began_later_may_end_later() -> None:
     assert (seen, interval()) == ([WHILE_LONG_S], GIVES_WAY_S)
 
 
-def waited() -> float:
+def waited(most_s: float = ANSWERS_FIRST_S) -> float:
     """Seconds."""
     began = monotonic()
-    let_answers_go_first()
+    let_answers_go_first(most_s)
     return monotonic() - began
 
 
@@ -111,6 +120,7 @@ def test_answers_go_first_but_nobody_waits_for_them_for_ever() -> None:
         with answering():
             pass
         assert waited() >= ANSWERS_FIRST_S
+        assert waited(lists.OTHERS_FIRST_S) >= lists.OTHERS_FIRST_S > ANSWERS_FIRST_S
     with answering():
         pass
     assert waited() < ANSWERS_FIRST_S

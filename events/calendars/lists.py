@@ -1,4 +1,4 @@
-"""Event lists as Atom, JSON Feed and CSV: what is in them, with four queries for each 250 dates, kept while it is good.
+"""Event lists as Atom, JSON Feed and CSV: what is in them, with four queries for each 100 dates, kept while it is good.
 
 Unlike calendars they hold no past: a date leaves when it is over, so an answer is good until its next date ends.
 """
@@ -23,7 +23,10 @@ from .queries import DateKey, Selection, coming_dates, coming_events, last_over
 
 MOST_ENTRIES = 100
 MOST_DATES = 2000
-AT_ONCE = 250
+AT_ONCE, OTHERS_FIRST_S = (
+    100,
+    0.1,
+)  # some 12 ms of the processor, and what others may take of it before the next
 # No list says these, and of thousands of events it takes a third of the time to read them.
 _UNSAID: tuple[Any, ...] = (
     *(Event.upstream, Event.search_key, Event.form_key, Event.fingerprint, Event.listed_in),
@@ -82,7 +85,7 @@ def _said_in_turns(session: Session, keys: Sequence[DateKey], spoken: Language) 
     """Some at once, so that thousands take no more memory, and others go first in between."""
     for begin in range(0, len(keys), AT_ONCE):
         if begin:
-            let_answers_go_first()
+            let_answers_go_first(OTHERS_FIRST_S)
         yield from say_all(session, keys[begin : begin + AT_ONCE], spoken)
 
 
