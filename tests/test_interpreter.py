@@ -1,5 +1,6 @@
 """Who computes for long lets the others go on more often meanwhile."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from threading import Barrier, Event, Thread, current_thread
 from time import monotonic
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -24,7 +26,7 @@ from events.interpreter import (
     give_way_soon,
     let_answers_go_first,
 )
-from tests.conftest import Cast, browser
+from tests.conftest import Cast
 
 ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -170,10 +172,11 @@ def test_a_list_that_takes_long_holds_up_no_other(
         return finished(session, wanted, *given, **named)
 
     monkeypatch.setattr(lists, "finished", waiting)
-    found: list[int] = []
-    first, second = browser(app), browser(app)
-    thread = Thread(target=lambda: found.append(first.get("/branches/alder.atom").status_code))
-    thread.start()
-    assert second.get("/events.json").status_code == 200
-    thread.join()
-    assert found == [200]
+
+    async def both() -> list[int]:
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            asked = ("/branches/alder.atom", "/events.json")
+            return [each.status_code for each in await asyncio.gather(*map(client.get, asked))]
+
+    assert asyncio.run(both()) == [200, 200]
