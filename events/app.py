@@ -43,9 +43,8 @@ log = logging.getLogger("branchline")
 # For pages: they convoy on the interpreter lock, so one is quicker than two as long as what it asks lies in a file. A
 # server lets it wait, and another can go on.
 PAGES, PAGES_THAT_WAIT = 1, 2
-REQUESTS = (
-    2  # for the rest: while one looks for long, or a form waits for its turn to write, the other makes a feed
-)
+# For the rest: while one looks for long, or a form waits for its turn to write, the other makes a feed.
+REQUESTS = 2
 CACHE_KB = 16_000  # a list of events reads more than SQLite's usual 2 MB
 
 

@@ -162,10 +162,11 @@ def test_a_list_that_takes_long_holds_up_no_other(
     app: Starlette, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does a form that waits for its turn to write."""
-    other_is_made, finished = Event(), lists.finished
+    is_on, other_is_made, finished = Event(), Event(), lists.finished
 
     def waiting(session: Any, wanted: Any, *given: Any, **named: Any) -> Any:
         if wanted.name == "Atom":
+            is_on.set()
             assert other_is_made.wait(10)
         else:
             other_is_made.set()
@@ -176,7 +177,8 @@ def test_a_list_that_takes_long_holds_up_no_other(
     async def both() -> list[int]:
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            asked = ("/branches/alder.atom", "/events.json")
-            return [each.status_code for each in await asyncio.gather(*map(client.get, asked))]
+            first = asyncio.create_task(client.get("/branches/alder.atom"))
+            assert await asyncio.to_thread(is_on.wait, 10)
+            return [(await client.get("/events.json")).status_code, (await first).status_code]
 
     assert asyncio.run(both()) == [200, 200]
