@@ -23,10 +23,8 @@ from .queries import DateKey, Selection, coming_dates, coming_events, last_over
 
 MOST_ENTRIES = 100
 MOST_DATES = 2000
-AT_ONCE, OTHERS_FIRST_S = (
-    100,
-    0.1,
-)  # some 12 ms of the processor, and what others may take of it before the next
+AT_ONCE = 100  # some 12 ms of the processor
+OTHERS_FIRST_S = 0.1  # what others may take of it before the next
 # No list says these, and of thousands of events it takes a third of the time to read them.
 _UNSAID: tuple[Any, ...] = (
     *(Event.upstream, Event.search_key, Event.form_key, Event.fingerprint, Event.listed_in),
