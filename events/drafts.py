@@ -37,6 +37,7 @@ _BREAKS = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 # sees them: they come with a paste or a broken export, so a refusal would name something invisible. Direction
 # marks (U+200E, U+200F) and joiners stay, because Arabic and emoji need them.
 _UNSEEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
+_SPACES = "\n\t\xa0\u2009\u202f"  # that stay, and are not "printable": of times and numbers, too
 
 
 class Fault(ValueError):
@@ -78,9 +79,15 @@ class Draft(BaseModel):
 
 
 def tidy(text: str) -> str:
-    """Text of one or several lines: NFC, lines ending in \\n, nothing unseen in it, trimmed."""
+    """Text of one or several lines: NFC, lines ending in \\n, nothing unseen in it, trimmed. Of Markup a plain text."""
+    text = str(text)
     if text.isascii() and text.isprintable():  # as nearly all is that lists say, by the thousand
         return text.strip()
+    seen = text
+    for space in _SPACES:
+        seen = seen.replace(space, "")
+    if seen.isprintable():  # there is nothing to look for
+        return unicodedata.normalize("NFC", text).strip()
     return _UNSEEN.sub("", _BREAKS.sub("\n", unicodedata.normalize("NFC", text))).strip()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import sys
 from collections.abc import Iterator
 from threading import Lock
@@ -17,6 +18,11 @@ WHILE_LONG_S = 0.0001
 # What nobody waits for, such as a large import, lets answers go first between two of its parts, for as long at most: so
 # it goes on whatever is asked, and who saves an event waits no longer for a transaction of it.
 ANSWERS_FIRST_S, LOOKS_AGAIN_S = 0.01, 0.001
+
+# So many more objects than before, and Python looks for garbage in the new ones, which takes 2 ms. It usually does so
+# at 700, as many as a few dozen events have: then what a long list still needs soon counts as old, and all that is old
+# is looked through every few seconds, for 25 to 60 ms in which nothing is answered.
+NEW_OBJECTS = 5000
 
 # Of <malloc.h>: how many heaps threads make of their own, what is taken from the system and given back by itself, and
 # how much may lie free at the end of a heap (bytes).
@@ -67,6 +73,11 @@ def let_answers_go_first(most_s: float = ANSWERS_FIRST_S) -> None:
     until = monotonic() + most_s
     while _answers and monotonic() < until:
         sleep(LOOKS_AGAIN_S)
+
+
+def look_for_garbage_seldom() -> None:
+    """Once, by a process that serves."""
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
 def keep_memory_together() -> None:

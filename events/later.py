@@ -8,9 +8,13 @@ is used, not at start. Of several threads that ask at once one loads, and the ot
 
 import contextlib
 import gc
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from types import ModuleType
 from typing import Any
+
+_YOUNG = 1  # a generation: what came since all was looked through
 
 
 class _Later:
@@ -22,10 +26,10 @@ class _Later:
         object.__setattr__(self, "_name", name)
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(import_module(self._name), attribute)
+        return getattr(_loaded(self._name), attribute)
 
     def __setattr__(self, attribute: str, value: object) -> None:
-        setattr(import_module(self._name), attribute, value)
+        setattr(_loaded(self._name), attribute, value)
 
 
 class _Functions:
@@ -52,7 +56,7 @@ class _Function:
         return self.found()(*given, **named)
 
     def found(self) -> Callable[..., Any]:
-        function: Callable[..., Any] = getattr(import_module(self._name), self._attribute)
+        function: Callable[..., Any] = getattr(_loaded(self._name), self._attribute)
         return function
 
 
@@ -66,6 +70,15 @@ def functions_later(package: str, names: str) -> dict[str, Any]:
     The bargain: that there is such a function is said by mypy and by a test, not by the start.
     """
     return {name: _Functions(f"{package}.{name}") for name in names.split()}
+
+
+def _loaded(name: str) -> ModuleType:
+    """The module, which is never looked through for garbage. What was garbage before is no part of that."""
+    if name in sys.modules or not gc.isenabled():
+        return import_module(name)  # or is being loaded, and for that it waits; or is part of what is
+    gc.collect(_YOUNG)
+    with without_collecting():
+        return import_module(name)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,7 @@ def run(settings: Settings, host: str, workers: int) -> int:
     if workers > 1:
         return _run_several(settings, host, workers)
     interpreter.give_way_soon(settings.is_on_sqlite)
+    interpreter.look_for_garbage_seldom()
     sockets = listen(host, settings.port)
     with without_collecting():
         app = site.create_app(settings)
@@ -236,6 +237,7 @@ def app_from_environment() -> "Starlette":
     presence.stay(settings.data_dir)  # also when the process is killed that watches over this one
     logs.set_up(settings.log_format)
     interpreter.give_way_soon(settings.is_on_sqlite)
+    interpreter.look_for_garbage_seldom()
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     with without_collecting():
         return site.create_app(settings)

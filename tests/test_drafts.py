@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 import pytest
+from markupsafe import Markup
 from pydantic import Field, ValidationError
 
 from events.drafts import (
@@ -73,6 +74,18 @@ def test_text_is_composed_trimmed_and_keeps_its_lines() -> None:
 def test_what_nobody_sees_goes_and_what_scripts_need_stays() -> None:
     assert tidy("a\x00b\x1bc\x7fd\u202ee\ufefff") == "abcdef"
     assert tidy("👩\u200d🚀 \u200f") == "👩\u200d🚀 \u200f"
+
+
+def test_text_that_looks_harmless_becomes_what_any_other_does() -> None:
+    """A look at the whole is quicker than one at each character; after the last one here it is never enough."""
+    for number in range(0x20000):
+        for text in (chr(number), f" a\n{chr(number)}\u0301 \u202fb "):
+            assert tidy(text) == tidy(f"{text}\0"), hex(number)
+
+
+@pytest.mark.parametrize("text", ["Repair", "Café\n7\u202fPM", "\0"])
+def test_markup_becomes_text_that_can_be_escaped_like_any_other(text: str) -> None:
+    assert type(tidy(Markup("<p>{}</p>").format(text))) is str
 
 
 def test_a_title_is_one_line() -> None:

@@ -1,6 +1,7 @@
 """Who computes for long lets the others go on more often meanwhile."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ from events.interpreter import (
     ANSWERS_FIRST_S,
     GIVES_WAY_S,
     HEAPS,
+    NEW_OBJECTS,
     WHILE_LONG_S,
     WITH_POSTGRESQL_S,
     answering,
     computing_for_long,
     give_way_soon,
     let_answers_go_first,
+    look_for_garbage_seldom,
 )
 from tests.conftest import Cast
 
@@ -33,10 +36,11 @@ ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 @pytest.fixture(autouse=True)
 def usual() -> Iterator[None]:
-    before = sys.getswitchinterval()
+    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(GIVES_WAY_S)
     yield
     sys.setswitchinterval(before)
+    gc.set_threshold(*thresholds)
 
 
 MANY_THREADS = """
@@ -78,6 +82,21 @@ def test_with_sqlite_threads_give_way_sooner(is_sqlite: bool, expected: float) -
     give_way_soon(is_sqlite)
     assert interval() == expected
     assert GIVES_WAY_S < WITH_POSTGRESQL_S
+
+
+def test_a_few_thousand_rows_do_not_make_python_look_through_all_that_is_old() -> None:
+    def looked_through(events: int) -> list[int]:
+        looks = [each["collections"] for each in gc.get_stats()]
+        rows = [[number] for number in range(events)]
+        assert len(rows) == events
+        return [after["collections"] - before for after, before in zip(gc.get_stats(), looks, strict=True)]
+
+    gc.collect()
+    usual = looked_through(NEW_OBJECTS)
+    look_for_garbage_seldom()
+    gc.collect()
+    assert usual[0] > 4 and looked_through(NEW_OBJECTS - 100) == [0, 0, 0]
+    assert looked_through(3 * NEW_OBJECTS)[0] > 1  # but it does look
 
 
 def interval() -> float:

@@ -1,10 +1,12 @@
 """What is loaded to serve, and what waits until somebody needs it."""
 
 import contextlib
+import gc
 import json
 import sqlite3
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -145,6 +147,36 @@ def test_a_function_is_called_in_a_module_that_is_loaded_for_it(module: str) -> 
     stand_in = later._Functions(module)
     assert module not in sys.modules
     assert stand_in.twice(21) == 42
+
+
+def test_what_was_loaded_is_not_looked_through_for_garbage_and_what_was_garbage_before_is_gone(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ring(list["Ring"]):
+        pass
+
+    ring = Ring()
+    ring.append(ring)
+    gone = weakref.ref(ring)
+    del ring
+    frozen = gc.get_freeze_count()
+    try:
+        assert later.loaded_later(module).number == 7 and gc.isenabled()
+        assert gone() is None
+        assert gc.get_freeze_count() > frozen
+        assert not any(each is sys.modules[module] for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
+
+
+def test_whoever_loads_as_part_of_a_larger_whole_leaves_that_to_it(module: str) -> None:
+    try:
+        with later.without_collecting():
+            frozen = gc.get_freeze_count()
+            assert later.loaded_later(module).number == 7
+            assert (gc.isenabled(), gc.get_freeze_count()) == (False, frozen)
+    finally:
+        gc.unfreeze()
 
 
 def test_every_address_has_a_function() -> None:

@@ -190,6 +190,19 @@ def test_visitors_hardly_wait_while_events_are_taken_over(
     assert len(gave_way) == 2 * 3  # before each is looked at, looked at again, and written
 
 
+def test_visitors_hardly_wait_while_what_was_read_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    gave_way = list[None]()
+    monkeypatch.setattr(reading, "let_answers_go_first", lambda: gave_way.append(None))
+    entries = (vevent(str(number)) for number in range(2 * reading.AT_ONCE + 1))
+    found = reading.read(
+        calendar(*entries),
+        window=Window(MONDAY.date(), MONDAY.date() + timedelta(days=365)),
+        default_timezone="Europe/Madrid",
+        default_language="en",
+    )
+    assert (len(found.items), len(gave_way)) == (2 * reading.AT_ONCE + 1, 3)
+
+
 def test_an_uploaded_file_is_read_shown_and_taken_over_once(club: Followed, ben: TestClient) -> None:
     page = uploaded(club.ana, calendar(*FOUR))
     club.work()
