@@ -173,12 +173,14 @@ def _cells(values: Mapping[str, object]) -> list[str | float | None]:
 
 def _cell(value: object) -> str | float | None:
     match value:
+        case str():
+            return tidy(value)
         case bool():
             return "true" if value else "false"
         case float() | None:
             return value
         case list():
-            return "; ".join(each["name"] for each in value)
+            return tidy("; ".join(each["name"] for each in value))
     return tidy(str(value))
 
 
