@@ -16,8 +16,9 @@ GIVES_WAY_S, WITH_POSTGRESQL_S = 0.0005, 0.001
 WHILE_LONG_S = 0.0001
 
 # What nobody waits for, such as a large import, lets answers go first between two of its parts, for as long at most: so
-# it goes on whatever is asked, and who saves an event waits no longer for a transaction of it.
-ANSWERS_FIRST_S, LOOKS_AGAIN_S = 0.01, 0.001
+# it goes on whatever is asked, and who saves an event waits no longer for a transaction of it. A list of thousands may
+# be overtaken by several, because it holds nothing.
+ANSWERS_FIRST_S, MANY_FIRST_S, LOOKS_AGAIN_S = 0.01, 0.1, 0.001
 
 # So many more objects than before, and Python looks for garbage in the new ones, which takes 2 ms. It usually does so
 # at 700, as many as a few dozen events have: then what a long list still needs soon counts as old, and all that is old

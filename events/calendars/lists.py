@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
-from ..interpreter import let_answers_go_first
+from ..interpreter import MANY_FIRST_S, let_answers_go_first
 from ..language import Language, language
 from . import formats
 from .content import Publishing, Said, said_on
@@ -24,7 +24,6 @@ from .queries import DateKey, Selection, coming_dates, coming_events, last_over
 MOST_ENTRIES = 100
 MOST_DATES = 2000
 AT_ONCE = 100  # some 12 ms of the processor
-OTHERS_FIRST_S = 0.1  # what others may take of it before the next
 # No list says these, and of thousands of events it takes a third of the time to read them.
 _UNSAID: tuple[Any, ...] = (
     *(Event.upstream, Event.search_key, Event.form_key, Event.fingerprint, Event.listed_in),
@@ -83,7 +82,7 @@ def _said_in_turns(session: Session, keys: Sequence[DateKey], spoken: Language) 
     """Some at once, so that thousands take no more memory, and others go first in between."""
     for begin in range(0, len(keys), AT_ONCE):
         if begin:
-            let_answers_go_first(OTHERS_FIRST_S)
+            let_answers_go_first(MANY_FIRST_S)
         yield from say_all(session, keys[begin : begin + AT_ONCE], spoken)
 
 

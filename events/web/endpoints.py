@@ -270,7 +270,7 @@ async def in_thread(threads: Executor, work: Callable[[], Answer]) -> Answer:
         return await _hop(threads, work)
 
 
-async def _aside(threads: Executor, work: Callable[[], Answer]) -> Answer:
+async def aside(threads: Executor, work: Callable[[], Answer]) -> Answer:
     """As `in_thread`, while answers that are quicker go first."""
     return await _hop(threads, interpreter.computing_for_long()(work))
 
@@ -285,7 +285,7 @@ async def in_database(state: State, threads: Executor, work: Callable[[], Answer
 
     Raises DatabaseAway or CommitLost.
     """
-    hop = partial(_aside if threads is state.long else in_thread, threads)
+    hop = partial(aside if threads is state.long else in_thread, threads)
     return await state.outage.ride_out(hop, state.database.reach, work)
 
 

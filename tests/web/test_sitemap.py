@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from threading import current_thread
+from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -15,6 +17,7 @@ from events.calendars.content import Publishing
 from events.calendars.models import Event
 from events.config import Settings
 from events.db import Database
+from events.interpreter import MANY_FIRST_S
 from events.web import sitemap
 from tests.conftest import NOW, Cast, branch, browser, running
 from tests.web.test_event_lists import ONCE, THEN, added
@@ -125,6 +128,23 @@ def test_more_addresses_than_a_file_may_hold_make_an_index_of_files(
         assert [address for part in parts for address in part] == list(whole)
         assert max(map(len, parts)) <= most
         assert ben.get(f"/sitemap.xml?page={len(files) + 1}").status_code == 404
+
+
+def test_it_is_written_beside_the_loop_in_which_others_are_answered_and_they_go_first(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, threads, gave_way, write = list(urls(ben)), set[str](), list[float](), sitemap.urls
+
+    def noting(*given: Any) -> str:
+        threads.add(current_thread().name.partition("_")[0])
+        return write(*given)
+
+    monkeypatch.setattr(sitemap, "AT_ONCE", 5)
+    monkeypatch.setattr(sitemap, "urls", noting)
+    monkeypatch.setattr(sitemap, "let_answers_go_first", gave_way.append)
+    assert list(urls(ben)) == whole
+    assert (threads, set(gave_way)) == ({"long"}, {MANY_FIRST_S})
+    assert len(gave_way) == -(-len(whole) // 2 // 5)
 
 
 @pytest.mark.parametrize("languages", [1, 2, 5, 8, 30])
