@@ -180,7 +180,7 @@ def _cell(value: object) -> str | float | None:
         case float() | None:
             return value
         case list():
-            return tidy("; ".join(each["name"] for each in value))
+            return "; ".join(each["name"] for each in value)
     return tidy(str(value))
 
 
