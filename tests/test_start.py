@@ -150,7 +150,7 @@ def test_a_function_is_called_in_a_module_that_is_loaded_for_it(module: str) -> 
 
 
 def test_what_was_loaded_is_not_looked_through_for_garbage_and_what_was_garbage_before_is_gone(
-    module: str, monkeypatch: pytest.MonkeyPatch
+    module: str,
 ) -> None:
     class Ring(list["Ring"]):
         pass
