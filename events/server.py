@@ -60,10 +60,10 @@ log = logging.getLogger("branchline")
 
 def serve(settings: Settings, options: argparse.Namespace) -> int:
     settings = replace(settings, port=settings.port if options.port is None else options.port)
-    end_on_signals()
+    _on_signals(_note)  # which hits nothing half-way; libraries tell of what is raised in their midst
     check_port(options.host, settings.port)
     _migrate_embedded(settings)
-    return run(settings, options.host, options.workers)
+    return 0 if _ended else run(settings, options.host, options.workers)
 
 
 def work(settings: Settings, options: argparse.Namespace) -> int:
@@ -285,6 +285,10 @@ def _copied(
 
 class _Several(Multiprocess):
     """The first process alone, with its first page: if all begin at once on few cores, each waits for the others."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)  # from here on it hears signals itself
+        self.signal_queue += _ended
 
     def init_processes(self) -> None:
         self._add()

@@ -531,6 +531,53 @@ def test_work_on_a_fresh_embedded_database_begins_by_making_it(shell: Shell) -> 
         assert worker.end() == 0
 
 
+IN_A_LIBRARY = """
+import os, signal, sys
+from sqlalchemy.engine.default import DefaultDialect
+from events.__main__ import main
+
+def closed(self, connection):
+    print("now", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGTERM)
+    connection.close()
+
+DefaultDialect.do_close = closed
+sys.exit(main(["serve", "--workers", sys.argv[1], "--port", sys.argv[2]]))
+"""
+
+AFTER_THE_DATABASE = """
+import os, signal, sys
+from events import server
+from events.__main__ import main
+
+def allowed():
+    print("now", file=sys.stderr)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+server.allow_many_files = allowed
+sys.exit(main(["serve", "--workers", sys.argv[1], "--port", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("moment", [IN_A_LIBRARY, AFTER_THE_DATABASE], ids=["library", "after"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_ends_a_server_that_starts_without_a_traceback(
+    shell: Shell, workers: int, moment: str
+) -> None:
+    """SQLAlchemy logs what is raised while it closes a connection, also when that is only the end of the program."""
+    done = subprocess.run(
+        [sys.executable, "-c", moment, str(workers), str(free_port())],
+        env=shell.environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    )
+    assert done.stderr.startswith("now\n")
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+
+
 IN_A_CALLBACK = """
 import argparse, os, signal, sys, weakref
 from events import server
