@@ -25,8 +25,11 @@ from .later import loaded_later
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+
+    from . import postgresql as driver
 else:
     postgresql = loaded_later("sqlalchemy.dialects.postgresql")
+    driver = loaded_later("events.postgresql")
 
 BUSY_TIMEOUT_MS = 10_000
 
@@ -309,6 +312,7 @@ def _is_sqlite(url: str) -> bool:
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
     """Only a transaction that says so can change anything; all but `reading` do."""
+    connection.cursor_factory = driver.Cursor
     connection.execute("SET default_transaction_read_only = on")
     connection.commit()
 

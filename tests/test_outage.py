@@ -28,6 +28,7 @@ from events.messages import outbox
 from events.messages.models import ContactMessage
 from events.outages import CommitLost, DatabaseAway, Outage, is_away
 from events.people import tokens
+from events.postgresql import Cursor
 from events.web.watching import Revisions
 from events.worker import MARK_WITHIN_S, Worker
 from tests.conftest import NOW, Cast, Engines, browser, running
@@ -172,6 +173,27 @@ def test_what_reads_says_no_begin_unless_it_locks(database: Database, locks: boo
         held = connection.connection.driver_connection
         assert isinstance(held, psycopg.Connection)
         assert (held.info.transaction_status != psycopg.pq.TransactionStatus.IDLE) == says_begin
+
+
+@POSTGRES
+def test_columns_are_described_once_for_each_statement(
+    database: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described, describe = list[bytes | None](), Cursor._described
+
+    def noting(self: Cursor) -> Any:
+        described.append(self.pgresult.fname(0) if self.pgresult else None)
+        return describe(self)
+
+    monkeypatch.setattr(Cursor, "_described", noting)
+    chosen = select(table_of(SiteRevision).c.number.label("moved"), sa.literal(1).label("one"))
+    for _ in range(3):
+        with database.reading() as session:
+            session.execute(chosen).all()
+    assert described.count(b"moved") <= 1
+    with database.reading() as session:
+        told = session.connection().exec_driver_sql("SELECT 1 AS one, 'b' AS two").mappings().all()
+    assert [dict(row) for row in told] == [{"one": 1, "two": "b"}]
 
 
 # ---------------------------------------------------------------- visitors

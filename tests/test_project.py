@@ -27,7 +27,8 @@ FLOORS = {
     **dict.fromkeys(
         (
             *("config", "db", "drafts", "errors", "fetching", "identity", "interpreter", "language", "later"),
-            *("letters", "limits", "mail", "markdown", "outages", "palette", "pictures", "sandbox", "signed"),
+            *("letters", "limits", "mail", "markdown", "outages", "palette", "pictures"),
+            *("postgresql", "sandbox", "signed"),
             *("logs", "metrics", "presence", "turns"),
         ),
         CELLAR,

@@ -10,7 +10,7 @@ here, by the zones of the tzdata package.
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -97,6 +97,7 @@ class Hours:
     layers: tuple[Layer, ...]  # each holds where those before it are closed
     comments: tuple[str, ...]
     may_differ: bool
+    _told: list[tuple[datetime, datetime, Opening]] = field(default_factory=list, repr=False)  # one, if any
 
     @staticmethod
     def of(text: str, timezone: str, country: str = "") -> "Hours | None":
@@ -104,17 +105,32 @@ class Hours:
         return _hours(text, timezone, country)
 
     def at(self, now: datetime) -> Opening:
-        wall = now.astimezone(self.zone).replace(tzinfo=None, fold=0)
-        # Of an hour that the clocks show twice the first is meant: in the second, what ended in it is over.
-        spans = (span for span in self._spans(wall, wall + HORIZON) if span.end > now)
-        current = next(spans)
-        return Opening(
+        moment = now.astimezone(UTC)
+        for since, until, told in self._told:
+            if since <= moment < until:
+                return told
+        opening, is_whole = self._at(moment)
+        if is_whole and opening.until:  # at every moment until then the same would be found
+            self._told[:] = [(moment, opening.until.astimezone(UTC), opening)]
+        return opening
+
+    def _at(self, moment: datetime) -> tuple[Opening, bool]:
+        """And whether no more would be known of it if one looked further ahead. `moment` is UTC: times in one zone are
+        compared by the wall clock, which shows an hour twice.
+        """
+        wall = moment.astimezone(self.zone).replace(tzinfo=None, fold=0)
+        # Of such an hour the first is meant: in the second, what ended in it is over.
+        spans = (span for span in self._spans(wall, wall + HORIZON) if span.end > moment)
+        current, horizon = next(spans), _moment(wall + HORIZON, self.zone)
+        following = next((span for span in spans if span.state is State.OPEN or span.depends), None)
+        opening = Opening(
             state=current.state,
             comment=current.comment,
-            until=current.end if current.end < _moment(wall + HORIZON, self.zone) else None,
-            next=next((span for span in spans if span.state is State.OPEN or span.depends), None),
+            until=current.end if current.end < horizon else None,
+            next=following,
             may_differ=self.may_differ,
         )
+        return opening, following is not None and following.end < horizon
 
     @lru_cache(maxsize=CACHED)  # noqa: B019 (of hours that are kept themselves)
     def days(self, first: date, count: int) -> Sequence[Day]:

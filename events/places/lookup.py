@@ -37,8 +37,10 @@ class Gazetteer:
 
     def about(self) -> Mapping[str, str]:
         """`credits`, `built_at`, `sources` and counts; empty when there is no directory."""
-        database = self._connection()
-        return dict(database.execute("SELECT name, value FROM meta")) if database else {}
+        if self._connection() is None:
+            return {}
+        told: Mapping[str, str] = self._local.about
+        return told
 
     def interpretations(
         self,
@@ -148,7 +150,8 @@ class Gazetteer:
             state = None
         if getattr(self._local, "state", ()) != state:
             self.close()
-            self._local.database = read_only(self.path) if is_usable(self.path) else None
+            self._local.database = opened = read_only(self.path) if is_usable(self.path) else None
+            self._local.about = dict(opened.execute("SELECT name, value FROM meta")) if opened else {}
             self._local.state = state
         database: sqlite3.Connection | None = self._local.database
         return database

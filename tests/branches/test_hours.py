@@ -4,7 +4,7 @@ import random
 import time as stopwatch
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.branches.hour_rules import MIDNIGHT, MOST_CHARACTERS, MOST_RULES, WEEKDAYS, State, read
-from events.branches.hours import HORIZON, Hours, Opening, hours_of, unreadable, zone_of
+from events.branches.hours import HORIZON, Hours, Opening, Span, hours_of, unreadable, zone_of
 from events.branches.models import Branch
 from tests.conftest import branch
 
@@ -437,6 +437,33 @@ def test_threads_may_share_what_is_cached() -> None:
     expected = [told.at(moment) for moment in moments]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(told.at, moments)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", [DEMO, "22:00-02:30,08:00-12:00", "Mo-Su 00:00-24:00", "Jan-Mar 10:00-12:00"]
+)
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [("Europe/Madrid", "2026-10-24T20:00+00:00"), ("America/Chicago", "2026-03-01T00:00+00:00")],
+)
+def test_what_was_found_before_is_what_would_be_found_again(text: str, zone: str, first: str) -> None:
+    told, now = hours(text, zone), datetime.fromisoformat(first)
+    for minutes in (*range(0, 1200, 5), *range(1200, 60 * 24 * 40, 431), 0, 70):
+        moment = (now + timedelta(minutes=minutes)).astimezone(told.zone if minutes % 2 else UTC)
+        assert told.at(moment) == replace(told, _told=[]).at(moment), moment
+
+
+def test_rules_are_evaluated_once_until_they_say_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, asked, evaluate = replace(hours(DEMO), _told=[]), list[datetime](), Hours._spans
+
+    def noting(self: Hours, start: datetime, end: datetime) -> Iterator[Span]:
+        asked.append(start)
+        return evaluate(self, start, end)
+
+    monkeypatch.setattr(Hours, "_spans", noting)
+    for time in ("17:00", "18:00", "20:59", "21:00", "17:30"):
+        told.at(datetime.fromisoformat(f"2026-11-25 {time}-06:00"))
+    assert [f"{start:%H:%M}" for start in asked] == ["17:00", "21:00", "17:30"]
 
 
 # ---------------------------------------------------------------- against an evaluation of our own

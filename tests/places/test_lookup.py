@@ -207,8 +207,10 @@ def test_a_directory_that_is_replaced_is_noticed_at_once(tmp_path: Path) -> None
     assert not places.exists
     build_small(tmp_path)
     assert labels(places, "99701") == ["99701 Fairbanks, Alaska, United States"]
+    assert places.about()["built_at"]
     (tmp_path / "places.db").write_bytes(b"not a database")
     assert not places.exists
+    assert places.about() == {}
     (tmp_path / "places.db").unlink()
     assert places.about() == {}
 
