@@ -14,23 +14,26 @@ from ..db import table_of
 from ..errors import Gone, NotFound, no_such_page, say
 from ..places.geo import Distance, Point
 from ..places.naming import words_of
-from ..places.nearest import within
+from ..places.nearest import is_crowded, within
 from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
 from .walking import (
     Way,
+    are_more,
     begins_late_enough,
     begun_by,
     ends_after,
     few,
+    first_midnight,
     first_of_event,
     in_order,
     not_over_on,
     one_of,
     straight,
     the_few,
+    walk,
 )
 
 PAGE = 50
@@ -70,35 +73,43 @@ class Selection:
         self, session: Session, numbers: Numbers, most: int | None = None
     ) -> list[sa.ColumnElement[bool]]:
         """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`)."""
-        found: list[sa.ColumnElement[bool]] = []
+        return self._met(session, numbers, most).conditions
+
+    def _met(self, session: Session, numbers: Numbers, most: int | None) -> "_Met":
+        found = _Met([])
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics) or self._has_no_index
             walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
-            found.append(within(session, table_of(Event), self.near, self.within, walked))
+            found.near(session, self.near, self.within, walked)
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
-            found.append(one_of(session, ids, most))
+            found.one_of(session, ids, most)
         if self.topics:
             ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(numbers.topics))
-            found.append(one_of(session, ids, most))
+            found.one_of(session, ids, most)
+        if self.event_id is not None:
+            found.look_up(col(Event.id) == self.event_id)
         if self.online is not None:
             kept = (Attendance.ONLINE if self.online else Attendance.IN_PERSON, Attendance.HYBRID)
-            found.append(col(Event.attendance).in_(kept))
+            found.conditions.append(col(Event.attendance).in_(kept))
         if self.language:
             tag = col(Event.language)
-            found.append(sa.or_(tag == self.language, tag.startswith(f"{self.language}-")))
-        found += [("," + col(Event.access) + ",").contains(f",{word},") for word in self.access]
-        found += [col(Event.search_key).contains(word, autoescape=True) for word in words_of(self.text)]
-        if self.event_id is not None:
-            found.append(col(Event.id) == self.event_id)
+            spoken = sa.or_(tag == self.language, tag.startswith(f"{self.language}-"))
+            found.conditions.append(spoken)
+        found.conditions += [("," + col(Event.access) + ",").contains(f",{word},") for word in self.access]
+        found.conditions += [
+            col(Event.search_key).contains(word, autoescape=True) for word in words_of(self.text)
+        ]
         return found
 
     def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
         """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
         is_walk = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
         most = few(session, shown) if self.near or self.topics or is_walk else None
-        met = self.conditions(session, self.numbers(session), most)
-        return the_few(session, met, most, since) if is_walk and most is not None else straight(met)
+        met = self._met(session, self.numbers(session), most)
+        if is_walk and most is not None:
+            return the_few(session, met.conditions, most, since)
+        return straight(met.conditions) if met.looks_up or not met.conditions else walk(met.conditions)
 
     @property
     def _has_no_index(self) -> bool:
@@ -108,6 +119,27 @@ class Selection:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""
         since = not_over_on(self.first) if self.first is not None else []
         return since + (begun_by(self.last) if self.last is not None else [])
+
+
+@dataclass(slots=True)
+class _Met:
+    """Conditions on `event`, and whether some of them look events up, which are then all there are to look at."""
+
+    conditions: list[sa.ColumnElement[bool]]
+    looks_up: bool = False
+
+    def look_up(self, condition: sa.ColumnElement[bool], *, does: bool = True) -> None:
+        self.conditions.append(condition)
+        self.looks_up |= does
+
+    def near(self, session: Session, point: Point, distance: Distance, most: int | None) -> None:
+        event = table_of(Event)
+        does = most is None or not is_crowded(session, event, point, distance, most)
+        self.look_up(within(session, event, point, distance, by_index=does), does=does)
+
+    def one_of(self, session: Session, ids: sa.Select[Any], most: int | None) -> None:
+        does = most is None or not are_more(session, ids, most)
+        self.look_up(one_of(ids, looked_up=does), does=does)
 
 
 EVERYTHING = Selection()
@@ -238,8 +270,10 @@ def _on(selection: Selection, now: datetime, hide_cancelled: bool = False) -> li
 
 
 def since(selection: Selection, now: datetime) -> datetime:
-    """What ended before is not listed."""
-    return LONG_AGO if selection.first and selection.first < now.date() else now
+    """What ended before is not listed: it is over, or it was before the first day that is asked for."""
+    if selection.first is None:
+        return now
+    return LONG_AGO if selection.first < now.date() else max(now, first_midnight(selection.first))
 
 
 def branches_meeting(since: datetime, until: datetime) -> sa.ColumnElement[bool]:

@@ -60,17 +60,21 @@ def few(session: Session, shown: int) -> int:
 _NEWEST = sa.select(sa.func.max(col(Event.id)))  # a key, so about how many there are, and found at once
 
 
-def one_of(session: Session, ids: sa.Select[Any], most: int | None) -> sa.ColumnElement[bool]:
-    """A condition: `ids` has the event's. Of more than `most` none is looked up but for a date that is walked past.
+def are_more(session: Session, ids: sa.Select[Any], most: int) -> bool:
+    """Whether `ids` selects more than `most`, counted no further."""
+    counted = sa.select(sa.func.count()).select_from(ids.limit(most + 1).subquery())
+    return bool(session.execute(counted).scalar_one() > most)
+
+
+def one_of(ids: sa.Select[Any], *, looked_up: bool) -> sa.ColumnElement[bool]:
+    """A condition: `ids` has the event's. All are looked up, or it is asked for each date that is walked past.
 
     `ids` must select one column, the event's id.
     """
-    if most is not None:
-        counted = sa.select(sa.func.count()).select_from(ids.limit(most + 1).subquery())
-        if session.execute(counted).scalar_one() > most:
-            (column,) = ids.selected_columns
-            return sa.exists(ids.where(column == col(Event.id)).correlate(table_of(Event)))
-    return col(Event.id).in_(ids)
+    if looked_up:
+        return col(Event.id).in_(ids)
+    (column,) = ids.selected_columns
+    return sa.exists(ids.where(column == col(Event.id)).correlate(table_of(Event)))
 
 
 def the_few(session: Session, met: Sequence[sa.ColumnElement[bool]], most: int, since: datetime) -> Way:
@@ -195,8 +199,12 @@ def not_over_on(day: date) -> list[sa.ColumnElement[bool]]:
     The wall clock decides. The moment, which is earlier than any zone's midnight, is what there is an index of.
     """
     begin = datetime.combine(day, datetime.min.time())
-    moment = begin.replace(tzinfo=UTC) - AHEAD
-    return [col(Occurrence.end) > begin, ends_after(moment)]
+    return [col(Occurrence.end) > begin, ends_after(first_midnight(day))]
+
+
+def first_midnight(day: date) -> datetime:
+    """When that day begins on earth."""
+    return datetime.combine(day, datetime.min.time(), UTC) - AHEAD
 
 
 def begun_by(day: date) -> list[sa.ColumnElement[bool]]:

@@ -80,26 +80,23 @@ def nearest(
 
 
 def within(
-    session: Session, table: sa.Table, point: Point, distance: Distance, most: int | None = None
+    session: Session, table: sa.Table, point: Point, distance: Distance, *, by_index: bool = True
 ) -> sa.ColumnElement[bool]:
     """A condition: not farther than `distance`, to half a per cent. An index narrows it, a chord decides.
 
-    Where there are more than `most`, the chord alone: who takes the first of many rows in an order of their own finds
-    them sooner by that order than by looking at all that are near.
+    Without the index the chord alone, for who is in a crowd (`is_crowded`) and takes the first of it in an order of
+    their own: those are found sooner by that order than by looking at all that are near.
     """
     reach, index = _chord_m(distance), index_of(session)
     spot = Spot(*(sa.literal(metres, sa.Float()) for metres in (*point.ecef(), reach)))
     near = _chord2(table, spot) <= reach**2
-    if reach >= WHOLE_EARTH_M / 2 or (
-        most is not None and _is_crowded(session, index, table, point, reach, most)
-    ):
-        return near
-    return sa.and_(_in_box(index, table, spot), near)
+    return sa.and_(_in_box(index, table, spot), near) if by_index and reach < WHOLE_EARTH_M / 2 else near
 
 
-def _is_crowded(session: Session, index: str, table: sa.Table, point: Point, reach: float, most: int) -> bool:
+def is_crowded(session: Session, table: sa.Table, point: Point, distance: Distance, most: int) -> bool:
     """Whether more than `most` are so near, looked at no further. Without an index nobody knows that soon."""
-    if index == PLAIN:
+    reach, index = _chord_m(distance), index_of(session)
+    if index == PLAIN or reach >= WHOLE_EARTH_M / 2:
         return True
     if index == SQLITE:
         return _spots(session, table, point, reach, most + 1) > most
