@@ -31,9 +31,9 @@ from .walking import (
     in_order,
     not_over_on,
     one_of,
+    past_all,
     straight,
     the_few,
-    walk,
 )
 
 PAGE = 50
@@ -109,7 +109,9 @@ class Selection:
         met = self._met(session, self.numbers(session), most)
         if is_walk and most is not None:
             return the_few(session, met.conditions, most, since)
-        return straight(met.conditions) if met.looks_up or not met.conditions else walk(met.conditions)
+        if met.looks_up or not met.conditions:
+            return straight(met.conditions)
+        return past_all(session, met.conditions)
 
     @property
     def _has_no_index(self) -> bool:

@@ -100,15 +100,10 @@ def is_crowded(session: Session, table: sa.Table, point: Point, distance: Distan
         return True
     if index == SQLITE:
         return _spots(session, table, point, reach, most + 1) > most
-    # The index walks outwards, so what is thinly settled is known by a few rows.
-    return all(_reaches(session, table, point, number) <= reach for number in (most // 32, most))
-
-
-def _reaches(session: Session, table: sa.Table, point: Point, number: int) -> float:
-    """How far it is to the nearest row but so many, straight through the earth."""
-    last = sa.select(_added(table)[0]).where(table.c.x.is_not(None)).order_by(_cube_away(table))
-    chord2 = session.execute(last.offset(number).limit(1), _here(point, 0.0)).scalar()
-    return math.inf if chord2 is None else math.sqrt(chord2)
+    boxed = sa.select(table.c.id).where(_in_box(CUBE, table, HERE)).limit(WANTED).subquery()
+    counted = sa.select(sa.func.count()).select_from(boxed)
+    number: int = session.execute(counted, {**_here(point, reach), WANTED.key: most + 1}).scalar_one()
+    return number > most
 
 
 def _spots(session: Session, table: sa.Table, point: Point, reach: float, most: int) -> int:
