@@ -100,10 +100,16 @@ def is_crowded(session: Session, table: sa.Table, point: Point, distance: Distan
         return True
     if index == SQLITE:
         return _spots(session, table, point, reach, most + 1) > most
-    boxed = sa.select(table.c.id).where(_in_box(CUBE, table, HERE)).limit(WANTED).subquery()
-    counted = sa.select(sa.func.count()).select_from(boxed)
-    number: int = session.execute(counted, {**_here(point, reach), WANTED.key: most + 1}).scalar_one()
+    here = {**_here(point, reach), WANTED.key: most + 1}
+    number: int = session.execute(_counted_in_box(table), here).scalar_one()
     return number > most
+
+
+@cache
+def _counted_in_box(table: sa.Table) -> sa.Select[int]:
+    """For PostgreSQL, up to WANTED."""
+    boxed = sa.select(table.c.id).where(_in_box(CUBE, table, HERE)).limit(WANTED)
+    return sa.select(sa.func.count()).select_from(boxed.subquery())
 
 
 def _spots(session: Session, table: sa.Table, point: Point, reach: float, most: int) -> int:
