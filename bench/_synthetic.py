@@ -44,7 +44,7 @@ HEADING = Heading(
     locale="en",
 )
 CHUNK = 20_000
-PATTERNS = 72  # events of each time zone that the site itself writes
+PATTERNS, COPIES = 72, 100  # events of each time zone that the site itself writes: so many, or one in so many
 PAST_DAYS, COMING_DAYS = 50, 330  # short of what feeds drop and of what is written out
 SITES = 600
 SCATTERED = 0.05  # of the branches stand anywhere in their region
@@ -190,12 +190,14 @@ class _Shares:
 
 
 def _shares(zones: Sequence[str], number: int) -> _Shares:
-    """The branches take turns, so each has as many as any other, or one more."""
+    """The branches take turns, so each has as many as any other, or one more. The more there are, the more patterns:
+    of a million events no thousand begins at the same moment."""
     written, patterns, copies = Counter[str](), list[tuple[int, str]](), list[tuple[int, str]]()
+    most = {zone: max(PATTERNS, number * of // len(zones) // COPIES) for zone, of in Counter(zones).items()}
     for each in range(number):
         branch, zone = each % len(zones) + 1, zones[each % len(zones)]
         written[zone] += 1
-        (patterns if written[zone] <= PATTERNS else copies).append((branch, zone))
+        (patterns if written[zone] <= most[zone] else copies).append((branch, zone))
     return _Shares(patterns, copies)
 
 

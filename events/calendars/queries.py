@@ -14,14 +14,13 @@ from ..db import table_of
 from ..errors import Gone, NotFound, no_such_page, say
 from ..places.geo import Distance, Point
 from ..places.naming import words_of
-from ..places.nearest import is_crowded, within
 from .listed import Listed as Listed
 from .listed import listing as listing
 from .listed import listing_of
 from .models import PUBLIC, Attendance, Event, EventBranch, EventTopic, Occurrence, Override, Topic
 from .walking import (
+    Met,
     Way,
-    are_more,
     begins_late_enough,
     begun_by,
     ends_after,
@@ -30,10 +29,9 @@ from .walking import (
     first_of_event,
     in_order,
     not_over_on,
-    one_of,
     past_all,
+    searched,
     straight,
-    the_few,
 )
 
 PAGE = 50
@@ -73,14 +71,14 @@ class Selection:
         self, session: Session, numbers: Numbers, most: int | None = None
     ) -> list[sa.ColumnElement[bool]]:
         """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`)."""
-        return self._met(session, numbers, most).conditions
+        return self._met(session, numbers, most).of_event
 
-    def _met(self, session: Session, numbers: Numbers, most: int | None) -> "_Met":
-        found = _Met([])
+    def _met(self, session: Session, numbers: Numbers, most: int | None, *, by_index: bool = False) -> Met:
+        found = Met()
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics) or self._has_no_index
-            walked = None if self.text else most and most * NARROWED**narrowed  # words may be nowhere
-            found.near(session, self.near, self.within, walked)
+            walked = most and most * NARROWED**narrowed
+            found.near(session, self.near, self.within, None if by_index else walked)
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
             found.one_of(session, ids, most)
@@ -104,14 +102,16 @@ class Selection:
 
     def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
         """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
-        is_walk = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
-        most = few(session, shown) if self.near or self.topics or is_walk else None
-        met = self._met(session, self.numbers(session), most)
-        if is_walk and most is not None:
-            return the_few(session, met.conditions, most, since)
-        if met.looks_up or not met.conditions:
-            return straight(met.conditions)
-        return past_all(session, met.conditions)
+        is_search = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
+        most = few(session, shown) if self.near or self.topics or is_search else None
+        numbers = self.numbers(session)
+        met = self._met(session, numbers, most)
+        if met.looks_up or not met.of_event:
+            return straight(met.of_event)
+        if is_search and most is not None:
+            looked_through = self._met(session, numbers, most, by_index=True)
+            return searched(session, met, looked_through, shown, most, since)
+        return past_all(session, met)
 
     @property
     def _has_no_index(self) -> bool:
@@ -121,27 +121,6 @@ class Selection:
         """On the `occurrence` table: what is on within the dates, by the event's own clock."""
         since = not_over_on(self.first) if self.first is not None else []
         return since + (begun_by(self.last) if self.last is not None else [])
-
-
-@dataclass(slots=True)
-class _Met:
-    """Conditions on `event`, and whether some of them look events up, which are then all there are to look at."""
-
-    conditions: list[sa.ColumnElement[bool]]
-    looks_up: bool = False
-
-    def look_up(self, condition: sa.ColumnElement[bool], *, does: bool = True) -> None:
-        self.conditions.append(condition)
-        self.looks_up |= does
-
-    def near(self, session: Session, point: Point, distance: Distance, most: int | None) -> None:
-        event = table_of(Event)
-        does = most is None or not is_crowded(session, event, point, distance, most)
-        self.look_up(within(session, event, point, distance, by_index=does), does=does)
-
-    def one_of(self, session: Session, ids: sa.Select[Any], most: int | None) -> None:
-        does = most is None or not are_more(session, ids, most)
-        self.look_up(one_of(ids, looked_up=does), does=does)
 
 
 EVERYTHING = Selection()
