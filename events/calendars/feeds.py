@@ -243,15 +243,14 @@ def _mark(rows: Sequence[Row]) -> str:
 
 def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None = None) -> list[Row]:
     """In a stable order, that of their first dates."""
-    session = asked.session
     reader = Reader(
-        lambda: read(_everything(asked, locale), session), lambda: partial(read, _some(asked, locale))
+        lambda: read(_everything(asked, locale), asked.session), lambda: partial(read, _some(asked, locale))
     )
     if known is None:
         found = reader.everything()
     else:
         key = (asked.selection, *map(tuple, asked.numbers), locale, asked.variant.hide_cancelled)
-        found = known.rows(session, key, asked.reach, revision, asked.today, MOST, reader)
+        found = known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, reader)
     rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
     return [_for_google(row) for row in rows] if asked.variant.for_google else rows
 
@@ -259,7 +258,8 @@ def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None 
 def _everything(asked: _Asked, locale: str) -> list[AtOnce]:
     """What is alive here wins over a farewell to here. Of very many events the first are walked to."""
     most = few(asked.session, MOST) if asked.scopes or asked.selection.near else None
-    asked = replace(asked, conditions=asked.selection.conditions(asked.session, asked.numbers, most))
+    met = asked.selection.conditions(asked.session, asked.numbers, most, asked.now)
+    asked = replace(asked, conditions=met)
     alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
     return [AtOnce(each) for each in (alive, *(gone.order_by(SCOPE) for gone in _farewells(asked, locale)))]
 

@@ -68,17 +68,20 @@ class Selection:
         return Numbers(branches, topic_ids(session, self.topics) if self.topics else [])
 
     def conditions(
-        self, session: Session, numbers: Numbers, most: int | None = None
+        self, session: Session, numbers: Numbers, most: int | None = None, since: datetime = LONG_AGO
     ) -> list[sa.ColumnElement[bool]]:
-        """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`)."""
-        return self._met(session, numbers, most).of_event
+        """On the `event` table alone. `most`: of more events than that none is looked up (see `walking`), but what
+        ends after `since` is walked past."""
+        return self._met(session, numbers, most, since).of_event
 
-    def _met(self, session: Session, numbers: Numbers, most: int | None, *, by_index: bool = False) -> Met:
+    def _met(
+        self, session: Session, numbers: Numbers, most: int | None, since: datetime, *, by_index: bool = False
+    ) -> Met:
         found = Met()
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics) or self._has_no_index
             walked = most and most * NARROWED**narrowed
-            found.near(session, self.near, self.within, None if by_index else walked)
+            found.near(session, self.near, self.within, None if by_index else walked, since)
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
             found.one_of(session, ids, most)
@@ -105,11 +108,11 @@ class Selection:
         is_search = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
         most = few(session, shown) if self.near or self.topics or is_search else None
         numbers = self.numbers(session)
-        met = self._met(session, numbers, most)
+        met = self._met(session, numbers, most, since)
         if met.looks_up or not met.of_event:
             return straight(met.of_event)
         if is_search and most is not None:
-            looked_through = self._met(session, numbers, most, by_index=True)
+            looked_through = self._met(session, numbers, most, since, by_index=True)
             return searched(session, met, looked_through, shown, most, since)
         return past_all(session, met)
 

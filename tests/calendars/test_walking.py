@@ -23,7 +23,7 @@ from events.places.geo import Distance, Point
 from ..conftest import NOW, Cast, branch, counted
 from .test_feeds import HEADING
 
-CHICAGO, AT_SEA = Point(41.9, -87.65), Point(30, -40)
+CHICAGO, MADRID, AT_SEA = Point(41.9, -87.65), Point(40.4, -3.7), Point(30, -40)
 NEAR = Selection(near=CHICAGO, within=Distance.from_miles(25))
 SELECTIONS = [
     NEAR,
@@ -250,6 +250,28 @@ def test_a_list_from_a_day_on_begins_with_that_day(filled: Database) -> None:
         everything, _ = queries.upcoming(session, NEAR, NOW)
     assert later == [one for one in everything if one.end > datetime(2026, 12, 1)]
     assert 0 < len(later) < len(everything)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("point", "counts", "is_walked"), [(CHICAGO, 1, True), (MADRID, 2, False), (AT_SEA, 1, False)]
+)
+def test_a_crowd_that_the_next_dates_show_is_not_counted(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, point: Point, counts: int, is_walked: bool
+) -> None:
+    """To count 44,000 of 128,000 took 0.15 s, and the month itself as long again."""
+    monkeypatch.setattr(queries, "few", lambda _session, _shown: 6)
+    for name, value in {"COUNTED": 2, "SAMPLE": 10, "SURE": 1}.items():
+        monkeypatch.setattr(walking, name, value)
+    with filled.reading() as session, counted(filled.engine) as statements:
+        queries.upcoming(session, replace(NEAR, near=point), NOW)
+    counting = [one for one in statements if re.search(r"count\(\*\).*cube_enlarge", one, re.DOTALL)]
+    assert len(counting) == counts
+    sampling = [
+        one for one in statements if re.search(r"count\(\*\).*IN \(SELECT occurrence", one, re.DOTALL)
+    ]
+    assert len(sampling) == (point != AT_SEA)
+    assert ("cube_enlarge" not in statements[-1]) == is_walked
 
 
 @pytest.mark.parametrize("days", [1, 2, 3, 400])
