@@ -82,7 +82,7 @@ def test_an_upgraded_empty_database_is_what_the_models_say(blank: Database) -> N
 def test_the_comparison_would_notice_a_missing_column_and_a_missing_index(blank: Database) -> None:
     migrations.upgrade(blank)
     with blank.writing() as session:
-        session.connection().exec_driver_sql("DROP INDEX ix_event_begins_at")
+        session.connection().exec_driver_sql("DROP INDEX ix_event_begins_at_ends_at")
         session.connection().exec_driver_sql("ALTER TABLE topic DROP COLUMN name")
     with blank.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": is_modelled})

@@ -108,6 +108,7 @@ class Event(Row, Located, table=True):
         UniqueConstraint("source", "source_uid"),
         # Of the few that were: a planner must not take it for those that were not.
         Index("ix_event_withdrawn_at", "withdrawn_at", sqlite_where=WITHDRAWN),
+        Index("ix_event_begins_at_ends_at", "begins_at", "ends_at"),
         Index("ix_event_language_state", "language", "state"),
         Index("ix_event_cancelled_at", "cancelled_at", sqlite_where=CANCELLED),
     )
@@ -161,7 +162,7 @@ class Event(Row, Located, table=True):
     created_at: datetime
     published_at: datetime | None = Field(default=None, index=True)  # first of all
     modified_at: datetime = Field(index=True)
-    begins_at: datetime = Field(index=True)  # UTC, of the first occurrence
+    begins_at: datetime  # UTC, of the first occurrence
     ends_at: datetime | None = Field(default=None, index=True)  # UTC, of the last; None: goes on
     known_until: datetime | None = Field(
         default=None, index=True

@@ -78,7 +78,7 @@ OF_20_000_EVENTS = [
     ("occurrence", "sqlite_autoindex_occurrence_1", "45320 3 1"),
     ("event", "ix_event_language_state", "20160 1001 501"),
     ("event", "ix_event_ends_at", "30303 44"),
-    ("event", "ix_event_begins_at", "9951 34"),
+    ("event", "ix_event_begins_at_ends_at", "9951 34 1"),
     ("event", "sqlite_autoindex_event_1", "20188 1001 1001"),
     ("branch", "sqlite_autoindex_branch_1", "1392 1001"),
 ]
@@ -137,6 +137,21 @@ def test_a_feed_of_very_many_events_is_walked_to_and_the_same(
     assert bodies[0] == bodies[1]
     assert len({body for body, _ in bodies[0]}) == len(FED) - 1  # what is near is Alder
     assert (len(walks[0]), len(walks[1])) == (2, 0)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_feed_of_very_many_events_leaves_out_in_the_index_what_is_over(
+    filled: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It read 128,000 events that were over to find a thousand that are not: 0.3 of 0.7 s."""
+    monkeypatch.setattr(feeds, "few", lambda _session, _shown: 0)
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    with filled.reading() as session:
+        feeds.assemble(session, NEAR, HEADING, NOW)
+        [(statement, values)] = [one for one in asked if "ORDER BY event.begins_at" in one[0]]
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert "SCAN event USING INDEX ix_event_begins_at_ends_at" in [row.detail for row in plan]
 
 
 def test_each_event_comes_once_with_the_first_of_its_dates_that_is_listed(filled: Database) -> None:
