@@ -65,11 +65,11 @@ class Met:
         self, session: Session, point: Point, distance: Distance, most: int | None, since: datetime
     ) -> None:
         """Of more than `most` the distance alone is asked, when dates are walked past from `since`."""
-        far = within(session, table_of(Event), point, distance, by_index=False)
-        if most is None or not _is_crowd(session, point, distance, far, most, since):
+        is_near = within(session, table_of(Event), point, distance, by_index=False)
+        if most is None or not _is_crowd(session, point, distance, is_near, most, since):
             self.look_up(within(session, table_of(Event), point, distance))
         else:
-            self.conditions.append(far)
+            self.conditions.append(is_near)
 
     def one_of(self, session: Session, ids: sa.Select[Any], most: int | None) -> None:
         """`ids` must select one column, the event's id."""
