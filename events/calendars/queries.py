@@ -74,14 +74,12 @@ class Selection:
         ends after `since` is walked past."""
         return self._met(session, numbers, most, since).of_event
 
-    def _met(
-        self, session: Session, numbers: Numbers, most: int | None, since: datetime, *, by_index: bool = False
-    ) -> Met:
+    def _met(self, session: Session, numbers: Numbers, most: int | None, since: datetime) -> Met:
         found = Met()
         if self.near is not None and self.within is not None:
             narrowed = bool(self.topics) or self._has_no_index
             walked = most and most * NARROWED**narrowed
-            found.near(session, self.near, self.within, None if by_index else walked, since)
+            found.near(session, self.near, self.within, walked, since)
         if self.branches:
             ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
             found.one_of(session, ids, most)
@@ -107,13 +105,11 @@ class Selection:
         """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
         is_search = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
         most = few(session, shown) if self.near or self.topics or is_search else None
-        numbers = self.numbers(session)
-        met = self._met(session, numbers, most, since)
+        met = self._met(session, self.numbers(session), most, since)
         if met.looks_up or not met.of_event:
             return straight(met.of_event)
         if is_search and most is not None:
-            looked_through = self._met(session, numbers, most, since, by_index=True)
-            return searched(session, met, looked_through, shown, most, since)
+            return searched(session, met, shown, most, since)
         return past_all(session, met)
 
     @property

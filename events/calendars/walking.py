@@ -52,10 +52,24 @@ class Met:
     conditions: list[sa.ColumnElement[bool]] = field(default_factory=list)  # on its row
     among: list[sa.Select[Any]] = field(default_factory=list)  # of its id: too many ids to look them up
     looks_up: bool = False  # a condition does, and those events are then all there are to look at
+    crowd: Sequence[sa.ColumnElement[bool]] = ()  # near: the distance alone, for who walks past it
+    crowd_by_index: Sequence[sa.ColumnElement[bool]] = ()  # the same, for who looks through all of it
+
+    @property
+    def on_row(self) -> list[sa.ColumnElement[bool]]:
+        return [*self.crowd, *self.conditions]
 
     @property
     def of_event(self) -> list[sa.ColumnElement[bool]]:
-        return self.conditions + [_has(ids, col(Event.id)) for ids in self.among]
+        return self.on_row + self._among
+
+    @property
+    def looked_through(self) -> list[sa.ColumnElement[bool]]:
+        return [*self.crowd_by_index, *self.conditions, *self._among]
+
+    @property
+    def _among(self) -> list[sa.ColumnElement[bool]]:
+        return [_has(ids, col(Event.id)) for ids in self.among]
 
     def look_up(self, condition: sa.ColumnElement[bool]) -> None:
         self.conditions.append(condition)
@@ -65,11 +79,12 @@ class Met:
         self, session: Session, point: Point, distance: Distance, most: int | None, since: datetime
     ) -> None:
         """Of more than `most` the distance alone is asked, when dates are walked past from `since`."""
-        is_near = within(session, table_of(Event), point, distance, by_index=False)
-        if most is None or not _is_crowd(session, point, distance, is_near, most, since):
-            self.look_up(within(session, table_of(Event), point, distance))
+        by_index = within(session, table_of(Event), point, distance)
+        if most is None or not _is_crowd(session, point, distance, most, since):
+            self.look_up(by_index)
         else:
-            self.conditions.append(is_near)
+            self.crowd = [within(session, table_of(Event), point, distance, by_index=False)]
+            self.crowd_by_index = [by_index]
 
     def one_of(self, session: Session, ids: sa.Select[Any], most: int | None) -> None:
         """`ids` must select one column, the event's id."""
@@ -79,41 +94,40 @@ class Met:
             self.among.append(ids)
 
 
-def _is_crowd(
-    session: Session,
-    point: Point,
-    distance: Distance,
-    is_near: sa.ColumnElement[bool],
-    most: int,
-    since: datetime,
-) -> bool:
+def _is_crowd(session: Session, point: Point, distance: Distance, most: int, since: datetime) -> bool:
     """Whether more than `most` events are near.
 
     PostgreSQL takes 3 µs to count each. Beyond COUNTED it need not where the SAMPLE next dates have SURE times as many
     that are near as they would have with `most`.
     """
-    count = partial(is_crowded, session, table_of(Event), point, distance)
+    event = table_of(Event)
+    count = partial(is_crowded, session, event, point, distance)
     if session.get_bind().dialect.name != "sqlite" and most > COUNTED:
         if not count(COUNTED):
             return False
-        dates = sa.select(col(Occurrence.event_id)).where(*_from(since))
+        dates = sa.select(col(Occurrence.event_id)).where(*_from(straight(), since))
         dates = dates.order_by(col(Occurrence.starts_at)).limit(SAMPLE)
-        sample = sa.select(sa.func.count()).where(col(Event.id).in_(dates), is_near)
+        is_near = within(session, event, point, distance, by_index=False)
+        sample = sa.select(event.c.id).where(event.c.id.in_(dates), is_near)
         expected = SAMPLE * most / (session.execute(_NEWEST).scalar() or 1)
-        if session.execute(sample).scalar_one() >= SURE * expected:
+        if _number_of(session, sample) >= SURE * expected:
             return True
     return count(most)
 
 
-def _from(since: datetime) -> list[sa.ColumnElement[bool]]:
-    """Of a walk through all dates: those that end after `since`."""
-    return [*begins_late_enough(Way(table_of(Occurrence)), since), ends_after(since)]
+def _from(way: Way, since: object) -> list[sa.ColumnElement[bool]]:
+    """Of dates on the way: those that end after `since`, and where a walk begins to find them."""
+    return [*begins_late_enough(way, since), ends_after(since)]
 
 
 def _are_more(session: Session, ids: sa.Select[Any], most: int) -> bool:
     """Whether `ids` selects more than `most`, counted no further."""
-    counted = sa.select(sa.func.count()).select_from(ids.limit(most + 1).subquery())
-    return bool(session.execute(counted).scalar_one() > most)
+    return _number_of(session, ids.limit(most + 1)) > most
+
+
+def _number_of(session: Session, rows: sa.Select[Any]) -> int:
+    number: int = session.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one()
+    return number
 
 
 def _has(ids: sa.Select[Any], number: Any) -> sa.ColumnElement[bool]:
@@ -134,8 +148,8 @@ def walk(met: Met) -> Way:
     """
     date = col(Occurrence.event_id)
     asked = [_has(ids, date) for ids in met.among]
-    if met.conditions:
-        event = sa.exists().where(col(Event.id) == date, *met.conditions)
+    if met.on_row:
+        event = sa.exists().where(col(Event.id) == date, *met.on_row)
         asked.append(event.correlate(table_of(Occurrence)))
     return Way(table_of(Occurrence), asked)
 
@@ -153,12 +167,11 @@ def few(session: Session, shown: int) -> int:
 _NEWEST = sa.select(sa.func.max(col(Event.id)))  # a key, so about how many there are, and found at once
 
 
-def searched(session: Session, met: Met, looked_through: Met, shown: int, most: int, since: datetime) -> Way:
+def searched(session: Session, met: Met, shown: int, most: int, since: datetime) -> Way:
     """To so many dates of what meets the conditions, which may be everywhere or nowhere, as words and a language are.
 
     Where the next `most` dates have enough, these are walked to. Where not, events are looked through once, which
-    takes a tenth of a second for a hundred thousand, and not each of their dates: for the few that end after `since`
-    and meet `looked_through`, which asks the same with all indexes.
+    takes a tenth of a second for a hundred thousand, and not each of their dates: for the few that end after `since`.
     """
     way = walk(met)
     if _are_soon(session, way, shown, most, since):
@@ -166,7 +179,7 @@ def searched(session: Session, met: Met, looked_through: Met, shown: int, most: 
     event = table_of(Event).c
     # Hidden from the planner, or it would take the index of the end and read the events in no order.
     goes_on = sa.func.coalesce(event.ends_at, sa.literal(NEVER, event.ends_at.type)) > since
-    found = sa.select(event.id).where(goes_on, *looked_through.of_event).limit(most + 1)
+    found = sa.select(event.id).where(goes_on, *met.looked_through).limit(most + 1)
     ids = session.execute(found).scalars().all()
     return straight([event.id.in_(ids)]) if len(ids) <= most else way
 
@@ -174,14 +187,12 @@ def searched(session: Session, met: Met, looked_through: Met, shown: int, most: 
 def _are_soon(session: Session, way: Way, shown: int, most: int, since: datetime) -> bool:
     """Whether a walk from `since` finds so many among its first `most` dates."""
     occurrence = table_of(Occurrence).c
-    begin = _from(since)
+    begin = _from(way, since)
     dates = sa.select(occurrence.starts_at).where(*begin).order_by(occurrence.starts_at)
     farthest = dates.offset(most).limit(1).scalar_subquery()
     until = sa.func.coalesce(farthest, sa.literal(NEVER, occurrence.starts_at.type))
     found = sa.select(occurrence.event_id).where(*begin, occurrence.starts_at < until, *way.met)
-    counted = found.order_by(occurrence.starts_at).limit(shown).subquery()
-    number: int = session.execute(sa.select(sa.func.count()).select_from(counted)).scalar_one()
-    return number >= shown
+    return _number_of(session, found.order_by(occurrence.starts_at).limit(shown)) >= shown
 
 
 class _Hidden(sa.sql.functions.GenericFunction[Any]):
@@ -271,7 +282,7 @@ def in_order(
     """The dates there that end after `since` and meet the conditions `days`, the soonest first."""
     occurrence = table_of(Occurrence)
     found = sa.select(occurrence).select_from(way.start)
-    found = found.where(*begins_late_enough(way, since), ends_after(since), *days, *way.met)
+    found = found.where(*_from(way, since), *days, *way.met)
     return found.order_by(occurrence.c.starts_at, occurrence.c.event_id)
 
 
