@@ -412,9 +412,10 @@ class Builder:
         following.work_on(self.database, work, _nothing, self.publishing, self.now)
         with self.database.writing() as session:
             address = f"https://example.org/{NO_SPACE[:150]}.ics"
-            self.at["followed"] = str(
-                sources.follow(session, self._branch(session, "alder"), address, self.now).id
-            )
+            followed = sources.follow(session, self._branch(session, "alder"), address, self.now)
+            followed.fetched_at = self.now - 3 * DAY
+            session.get_one(Event, int(self.at["night"])).source = followed.key
+            self.at["followed"] = str(followed.id)
 
     def too_often(self) -> None:
         limiter = OneLimit(self.database, self.settings.secret_key)

@@ -87,6 +87,7 @@ EVERYBODY: Sequence[tuple[str, str] | tuple[str, str, int]] = [
     ("event, cancelled", "/events/{cancelled}"),
     ("event, postponed", "/events/{postponed}"),
     ("event, past", "/events/{past}"),
+    ("event, its calendar not read", "/events/{night}"),
     ("event, removed", "/events/{removed}", 410),
     ("event, unknown", "/events/999999", 404),
     ("follow", "/events/{series}/follow"),

@@ -18,6 +18,7 @@ from ..errors import Conflict, say
 from .models import CalendarSource, Event, SourceState
 
 KEEP_UPLOADS = timedelta(days=30)
+OUT_OF_TOUCH = timedelta(days=1)  # after which visitors are told since when
 _BODY: Any = CalendarSource.body  # 2 MB each
 
 
@@ -90,6 +91,12 @@ def followed_by(session: Session, event: Event) -> CalendarSource | None:
     """The followed calendar that keeps this event in step, if there is one."""
     query = select(CalendarSource).options(defer(_BODY)).where(col(CalendarSource.key) == event.source)
     return session.exec(query).one_or_none() if event.source else None
+
+
+def unread_since(source: CalendarSource, now: datetime) -> datetime | None:
+    """When a followed calendar could last be read, if that is too long ago to rely on what was taken from it."""
+    read = source.fetched_at
+    return read if read is not None and read < now - OUT_OF_TOUCH else None
 
 
 def source_key(url: str, branch_id: int) -> str:

@@ -72,13 +72,18 @@ class Freshness:
     faded: str
     ended: bool  # for want of an answer
     can_be_confirmed: bool
+    unread: str = ""  # since when the calendar that it is kept in step with could not be read
 
 
 def of(request: Request, session: Session, event: Event) -> Freshness:
-    if not event.is_series or event.is_called_off:
+    if event.is_called_off:
         return Freshness("", "", False, False)
-    if sources.followed_by(session, event) is not None:  # what is kept in step is asked about there
-        return Freshness(_day(request, event, event.confirmed_at), "", False, False)
+    source = sources.followed_by(session, event)
+    if source is not None:  # what is kept in step is asked about there
+        unread = _day(request, event, sources.unread_since(source, now()))
+        return Freshness(_day(request, event, event.confirmed_at), "", False, False, unread)
+    if not event.is_series:
+        return Freshness("", "", False, False)
     ended = event.asked_since is not None and freshness.before_stop(session, event) is not None
     return Freshness(
         confirmed=_day(request, event, event.confirmed_at),

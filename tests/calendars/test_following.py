@@ -24,6 +24,7 @@ from events.config import Settings
 from events.db import Database
 from events.errors import Unreadable
 from events.interpreter import WHILE_LONG_S
+from events.language import language
 from events.sandbox import OverLimits
 from events.web.posting import form_of
 from events.worker import Worker
@@ -353,6 +354,28 @@ def test_an_upstream_that_is_down_or_talks_nonsense_changes_nothing_and_is_asked
     club.says(*FOUR)
     club.work()
     assert club.source().failures == 0 and club.source().error is None
+
+
+@ON_SQLITE
+def test_who_looks_at_an_event_is_told_since_when_its_calendar_could_not_be_read(
+    club: Followed, ben: TestClient
+) -> None:
+    club.start(*FOUR)
+    club.upstream.answers["/club.ics"] = Answer(503, {}, b"")
+    club.work()
+    with club.database.reading() as session:
+        addresses = [f"/events/{club.event(session, uid).id}" for uid in ("weekly", "a")]
+    assert not any("another calendar" in ben.get(address).text for address in addresses), "an hour is nothing"
+    read = datetime.now(UTC).replace(hour=18) - timedelta(days=3)
+    with club.database.writing() as session:
+        session.merge(club.source()).fetched_at = read
+    for address in addresses:
+        day = language("en").long_day(read.date())
+        assert f"which could last be read on {day}: ask before you go" in ben.get(address).text
+        assert "otro calendario, que se pudo leer por última vez el" in ben.get(f"/es{address}").text
+    club.says(*FOUR)
+    club.work()
+    assert not any("another calendar" in ben.get(address).text for address in addresses)
 
 
 @ON_SQLITE
