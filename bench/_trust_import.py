@@ -131,6 +131,7 @@ def by_form(scene: "Scene") -> bool:
     file = scene.folder / "form.ics"
     written(file, OF_A_FORM, "form")
     with scene.served():
+        scene.ana.get("/organize/imports")  # the server is another one than she has spoken to
         answer = scene.ana.upload("/organize/imports", [("branch", "alder")], "file", file.read_bytes())
         page = answer.headers["location"]
         scene.settled(page, SourceState.NEW)

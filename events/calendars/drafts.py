@@ -4,6 +4,7 @@ Times are by the wall clock of `timezone`. A draft that exists can be published:
 calendar apps share, its first date is one of the rule's, and no date begins while the clocks change.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, time, timedelta
@@ -229,11 +230,15 @@ class EventDraft(Draft):
     def _about_clock_changes(self, rule: Rule | None) -> Iterator[tuple[str, Message]]:
         if self.all_day:
             return
+        spans = clock_changes(self.timezone)
+        ahead = spans[bisect_right(spans, self.start, key=lambda span: span[1]) :]
+        if rule is None:  # it can be in no other
+            ahead = ahead[:1]
         suspects = {
             at
-            for begin, end in clock_changes(self.timezone)
+            for begin, end in ahead
             for day in (begin, end)
-            if self.start < end and begin <= (at := datetime.combine(day, self.start.time())) < end
+            if begin <= (at := datetime.combine(day, self.start.time())) < end
         }
         for at in sorted(dates_among(rule, self.start, suspects).difference(self.exdates))[:1]:
             yield "start", _clock_change(at, self.timezone)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from io import BytesIO
+from itertools import takewhile
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
@@ -76,7 +77,9 @@ def _number_of_dates(draft: EventDraft, window: Window, most: int) -> int:
 
 
 def _name(stream: BinaryIO) -> str:
-    found = (each.get("X-WR-CALNAME") for each in components(stream) if each.kind == "VCALENDAR")
+    """It stands before the first event, or the whole file would be gone through for it."""
+    head = takewhile(lambda each: each.kind != "VEVENT", components(stream))
+    found = (each.get("X-WR-CALNAME") for each in head if each.kind == "VCALENDAR")
     return next((" ".join(text(name).split()) for name in found if name), "")
 
 

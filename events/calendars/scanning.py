@@ -5,9 +5,9 @@ too large, too deep or not finished is handed out with its fault and costs nothi
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ..errors import Message, Unreadable, say
 
@@ -45,8 +45,7 @@ _PARAMETER = re.compile(r""";([^;:="]+)=((?:"[^"]*"|[^";:,]*)(?:,(?:"[^"]*"|[^";
 _CARET = {"^n": "\n", "^'": '"', "^^": "^"}
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(NamedTuple):
     """One content line. `value` has its escapes still; parameters have lost their quotes and RFC 6868's."""
 
     name: str
@@ -76,7 +75,10 @@ class Component:
     count: int = 0
 
     def get(self, name: str) -> Property | None:
-        return next(iter(self.all(name)), None)
+        for item in self.properties:
+            if item.name == name:
+                return item
+        return None
 
     def all(self, name: str) -> list[Property]:
         return [item for item in self.properties if item.name == name]
@@ -86,8 +88,7 @@ class Component:
         return found.value if found else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     text: str
     number: int
     offset: int
@@ -138,19 +139,21 @@ class _Scan:
         self._parts: list[str] = []  # open inside the component at hand
         self._gathered: Component | None = None
 
-    def read(self, line: _Line) -> Iterator[Component]:
+    def read(self, line: _Line) -> Iterable[Component]:
+        """What the line ends. It is asked of each line, and most end nothing."""
         head, _, rest = line.text[:40].partition(":")
-        word, kind = head.strip().upper(), rest.strip().upper()
+        word = head.strip().upper()
         if word == "BEGIN":
-            yield from self._begin(kind, line)
-        elif word == "END":
-            yield from self._end(kind)
-        elif self._gathered is not None:
+            return self._begin(rest.strip().upper(), line)
+        if word == "END":
+            return self._end(rest.strip().upper())
+        if self._gathered is not None:
             _gather(self._gathered, line, inside=bool(self._parts))
         elif word.partition(";")[0] in _KEPT["VCALENDAR"]:
             said = Component("VCALENDAR", Place(line.offset, line.number, self._calendar))
             _gather(said, line, inside=False)
-            yield said
+            return (said,)
+        return ()
 
     def finish(self) -> Iterator[Component]:
         """What is still open when the file ends."""
@@ -207,7 +210,8 @@ def _gather(component: Component, line: _Line, *, inside: bool) -> None:
     if line.is_cut and name not in _TEXTS:
         component.fault = say("Line %(line)d is longer than %(most)d bytes.", line=line.number, most=MAX_LINE)
         return
-    component.properties.append(Property(name, _parameters(match[2]), match[3], line.number))
+    parameters = _parameters(match[2]) if match[2] else {}
+    component.properties.append(Property(name, parameters, match[3], line.number))
 
 
 def _parameters(text: str) -> dict[str, str]:

@@ -857,6 +857,16 @@ def test_what_a_reader_hands_back_is_all_that_was_read_and_no_more_than_2_mb() -
         reading.read(data + b" " * 2_000_000, window=window, default_timezone="UTC", default_language="en")
 
 
+def test_the_name_of_a_calendar_is_looked_for_before_its_events() -> None:
+    """A file of 2 MB is gone through twice, and not once more for a name that it does not have."""
+    window = Window(MONDAY.date(), (MONDAY + timedelta(days=100)).date())
+    for place, name in (("BEGIN:VEVENT", "Club"), ("END:VCALENDAR", "")):
+        data = calendar(*FOUR).replace(b"X-WR-CALNAME:Club\\, diary\r\n", b"")
+        data = data.replace(place.encode(), f"X-WR-CALNAME:Club\r\n{place}".encode(), 1)
+        found = reading.read(data, window=window, default_timezone="UTC", default_language="en")
+        assert (found.name, len(found.items)) == (name, 4)
+
+
 @ON_SQLITE
 @pytest.mark.parametrize(
     "path", ["/organize/imports/٣", "/organize/imports/99999999999999999999", "/organize/imports/x"]
