@@ -23,7 +23,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
-from sqlmodel import col, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -86,6 +87,24 @@ def sent(address: str, form: dict[str, str], cookie: str = "") -> tuple[int, str
             return answer.status, ""
     except urllib.error.HTTPError as answer:
         return answer.code, str(answer.headers.get("set-cookie", "")).partition(";")[0]
+
+
+@SQLITE
+def test_what_sqlite_acknowledges_is_on_the_disk_and_what_it_names_is_there(database: Database) -> None:
+    """Each connection has to say so: SQLite keeps but the first of these in its file."""
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+    def found(session: Session) -> dict[str, object]:
+        connection = session.connection()
+        return {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in wanted}
+
+    with database.writing() as session:
+        assert found(session) == wanted
+    with database.reading() as session:
+        assert found(session) == wanted
+        assert session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 10_000
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.add(Rendered(event_id=7, locale="en", ics="", made_for=""))
 
 
 @SQLITE

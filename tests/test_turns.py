@@ -56,6 +56,23 @@ def test_those_who_want_to_write_do_so_in_the_order_in_which_they_came(databases
     assert written(first) == [0, 1, 2, 3]
 
 
+def test_of_many_who_read_a_number_and_write_the_next_none_is_lost(databases: list[Database]) -> None:
+    """With a plain BEGIN those who have read the same number overwrite each other, or fail."""
+    write(databases[0], 0)
+
+    def count_up(database: Database) -> None:
+        for _ in range(40):
+            with database.writing() as session:
+                connection = session.connection()
+                number = connection.exec_driver_sql("SELECT who FROM written").scalar_one()
+                time.sleep(0.001)
+                connection.exec_driver_sql("UPDATE written SET who = ?", (number + 1,))
+
+    with ThreadPoolExecutor(len(databases)) as threads:
+        list(threads.map(count_up, databases))
+    assert written(databases[0]) == [40 * len(databases)]
+
+
 def test_the_next_one_writes_as_soon_as_the_first_has_done_so(databases: list[Database]) -> None:
     first, second, *_ = databases
     began = threading.Event()

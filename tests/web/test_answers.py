@@ -152,6 +152,20 @@ def test_what_somebody_signed_in_sees_is_never_kept_and_never_shown_to_others(
         assert "/account" in ana.get(path).text, "not even when his is in memory"
 
 
+def test_what_caches_may_keep_has_no_token_and_what_has_a_key_of_its_own_is_kept_by_nobody(
+    ben: TestClient, tool_night: int, cast: Cast
+) -> None:
+    hidden = re.compile(r'<input type="hidden" name="(\w+)" value="([\w-]{16,})"')
+    for path in ("/", "/events", f"/events/{tool_night}", "/branches", "/branches/alder", "/about"):
+        page = ben.get(path)
+        assert "public" in page.headers["cache-control"] and not hidden.search(page.text)
+    for path in ("/branches/alder/contact", "/suggest", f"/events/{tool_night}/report"):
+        pages = [ben.get(path) for _ in range(2)]
+        assert {page.headers["cache-control"] for page in pages} == {"private, no-cache"}
+        keys = [dict(hidden.findall(page.text))["key"] for page in pages]
+        assert keys[0] != keys[1]
+
+
 def test_what_visitors_look_for_is_not_kept_and_no_cache_may_keep_it(
     app: Starlette, ben: TestClient, cast: Cast
 ) -> None:

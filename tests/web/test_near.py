@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import socket
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -481,3 +482,27 @@ def test_a_branch_page_says_in_words_what_it_serves_and_draws_the_rest(
     [data] = re.findall(r'(?s)<script type="application/ld\+json">(.*?)</script>', source)
     assert "coordinates" not in source and 'class="map__area"' in source
     assert '"Lakeside"' in data and '"Iowa"' in data
+
+
+def test_where_a_visitor_looks_is_asked_of_nobody_else(
+    ben: TestClient, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not known here is not known."""
+
+    def no(*asked: object, **_: object) -> None:
+        raise AssertionError(asked)
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, no)
+    monkeypatch.setattr(socket, "getaddrinfo", no)
+    for path in (
+        "/branches",
+        "/branches.geojson",
+        "/events",
+        "/events.ics",
+        "/subscribe",
+        "/api/v1/branches",
+    ):
+        for place, known in (("60614", True), ("Chicgo", True), ("Nowhere upon Nothing", False)):
+            status = ben.get(path, params={"near": place}).status_code
+            assert status in ((200, 300) if known else (200, 404, 422)), (path, place, status)

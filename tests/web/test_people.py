@@ -165,6 +165,46 @@ def test_the_session_cookie_is_kept_from_scripts_and_other_sites(
     assert "httponly" in cookie and "samesite=lax" in cookie and "path=/" in cookie
 
 
+def test_on_https_the_cookie_belongs_to_this_very_host_and_travels_over_https_alone(
+    settings: Settings, database: Database, cast: Cast
+) -> None:
+    with running(replace(settings, base_url="https://events.example.org")) as app:
+        browsing = TestClient(
+            app,
+            "https://events.example.org",
+            headers={"Sec-Fetch-Site": "same-origin"},
+            follow_redirects=False,
+        )
+        browsing.post(
+            "/sign-in", data={"email": "ana@example.org"}, headers={"X-Forwarded-Host": "evil.example"}
+        )
+        mail = newest_mail(database)
+        assert mail is not None
+        links = re.findall(r"https?://([^/]+)(/\S*)", mail.body)
+        assert {host for host, _ in links} == {"events.example.org"}, "whatever a request says of itself"
+        [path] = [path for _, path in links if "sign-in/" in path]
+        cookie = browsing.post(path).headers["set-cookie"]
+    assert re.match(r"__Host-session=[\w-]{30,};", cookie)
+    parts = {part.strip().lower() for part in cookie.split(";")}
+    assert {"secure", "httponly", "samesite=lax", "path=/"} <= parts
+    assert not any(part.startswith("domain=") for part in parts)
+
+
+def test_each_sign_in_begins_a_session_of_its_own_and_takes_none_that_was_brought(
+    ben: TestClient, database: Database, cast: Cast
+) -> None:
+    brought = {"Cookie": f"session={'x' * 43}"}
+    begun = []
+    for _ in range(2):
+        ben.cookies.clear()
+        ben.post("/sign-in", data={"email": "ana@example.org"}, headers=brought)
+        answer = ben.post(link_in(newest_mail(database)), headers=brought)
+        begun.append({"Cookie": answer.headers["set-cookie"].partition(";")[0]})
+    ben.cookies.clear()
+    assert begun[0] != begun[1] and brought not in begun
+    assert [ben.get("/account", headers=each).status_code for each in (*begun, brought)] == [200, 200, 303]
+
+
 def test_mails_speak_the_language_of_the_page(ben: TestClient, database: Database, cast: Cast) -> None:
     ben.post("/es/sign-in", data={"email": "ana@example.org"})
     mail = newest_mail(database)

@@ -296,7 +296,7 @@ def worlds(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             raise_server_exceptions=False,
         )
         with forgetful(database):
-            yield {state: World(client, found, sessions, keys) for state, found in examples.items()}
+            yield {state: World(database, client, found, sessions, keys) for state, found in examples.items()}
 
 
 def drafts(maker: Maker) -> dict[str, str]:

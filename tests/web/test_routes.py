@@ -43,7 +43,7 @@ from events.subscriptions.links import token_of
 from events.web.endpoints import ADMIN, ANYBODY, BRANCH_ADMIN, ORGANIZER, SIGNED_IN, Declared, declared
 from events.web.routes import routes
 from tests.calendars.test_feeds import weekly
-from tests.conftest import Engines, branch, running
+from tests.conftest import Engines, branch, counted, running
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -97,6 +97,7 @@ def parameters(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class World:
+    database: Database
     client: TestClient
     examples: Mapping[str, str]
     sessions: Mapping[str, str]
@@ -212,6 +213,27 @@ def test_a_form_that_names_the_branch_of_others_finds_nothing(world: World, path
         assert "is not there" in world.ask(stranger, "POST", path)
 
 
+def test_no_get_changes_anything(world: World) -> None:
+    """Robots, caches and what looks ahead may ask for anything at any time."""
+    wrong = []
+    with counted(world.database.for_writing) as statements:
+        for role in ("visitor", "admin"):
+            for method, route in TABLE:
+                if method == "GET":
+                    world.ask(role, method, route.path)
+                    wrong += [f"GET {route.path} by {role}: {one}" for one in changing(statements)]
+                    statements.clear()
+        world.ask("organizer", "POST", "/organize/events/{id}/removal")
+        assert changing(statements), "it would have been seen"
+    assert not wrong, "\n".join(wrong)
+
+
+def changing(statements: Sequence[str]) -> list[str]:
+    return [
+        one for one in statements if re.match(r"\s*(insert|update|delete|replace|with)\b", one, re.IGNORECASE)
+    ]
+
+
 # ---------------------------------------------------------------- what they are tried with
 
 
@@ -240,7 +262,7 @@ def world(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             raise_server_exceptions=False,
         )
         with forgetful(database):
-            yield World(client, examples, sessions, keys)
+            yield World(database, client, examples, sessions, keys)
 
 
 @contextmanager
