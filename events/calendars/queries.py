@@ -28,10 +28,12 @@ from .walking import (
     first_midnight,
     first_of_event,
     in_order,
+    is_large,
     not_over_on,
     past_all,
     searched,
     straight,
+    walk,
 )
 
 PAGE = 50
@@ -81,8 +83,7 @@ class Selection:
             walked = most and most * NARROWED**narrowed
             found.near(session, self.near, self.within, walked, since)
         if self.branches:
-            ids = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(numbers.branches))
-            found.one_of(session, ids, most)
+            found.one_of(session, _held_by(numbers.branches), most)
         if self.topics:
             ids = sa.select(col(EventTopic.event_id)).where(col(EventTopic.topic_id).in_(numbers.topics))
             found.one_of(session, ids, most)
@@ -104,8 +105,12 @@ class Selection:
     def way(self, session: Session, shown: int, since: datetime = LONG_AGO) -> Way:
         """To so many dates that end after `since`, first or last. Raises NotFound as `numbers`."""
         is_search = bool(words_of(self.text)) or (self._has_no_index and self.near is None)
-        most = few(session, shown) if self.near or self.topics or is_search else None
-        met = self._met(session, self.numbers(session), most, since)
+        numbers = self.numbers(session)
+        walks = bool(self.near or self.topics) or is_search
+        if self.branches and not walks:
+            walks = is_large(session, (*numbers.branches,), _held_by(numbers.branches), shown, since)
+        most = few(session, shown) if walks else None
+        met = self._met(session, numbers, most, since)
         if met.looks_up or not met.of_event:
             return straight(met.of_event)
         if is_search and most is not None:
@@ -143,7 +148,9 @@ def upcoming(
 
 def upcoming_at(session: Session, branch_id: int, now: datetime, size: int) -> tuple[list[Listed], bool]:
     """As `upcoming`, what one branch holds."""
-    return _listed(session, _soonest_at(), size, since=now, branch=branch_id)
+    large = is_large(session, (branch_id,), _held_by([branch_id]), size, now)
+    query = _soonest_past() if large else _soonest_at()
+    return _listed(session, query, size, since=now, branch=branch_id)
 
 
 def dates_of(session: Session, event_id: int, now: datetime, most: int = 10) -> list[Listed]:
@@ -166,8 +173,21 @@ def _soonest() -> sa.Select[Any]:
 
 @cache
 def _soonest_at() -> sa.Select[Any]:
-    held = sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id) == sa.bindparam("branch"))
-    return _soonest_of(straight([col(Event.id).in_(held)]))
+    return _soonest_of(straight([col(Event.id).in_(_held())]))
+
+
+@cache
+def _soonest_past() -> sa.Select[Any]:
+    """The same for a branch that holds very many events."""
+    return _soonest_of(walk(Met(among=[_held()])))
+
+
+def _held() -> sa.Select[Any]:
+    return sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id) == sa.bindparam("branch"))
+
+
+def _held_by(branch_ids: Sequence[int]) -> sa.Select[Any]:
+    return sa.select(col(EventBranch.event_id)).where(col(EventBranch.branch_id).in_(branch_ids))
 
 
 @cache

@@ -12,6 +12,7 @@ from ..places.geo import Point
 from .models import Event, State
 
 MOST = 30
+NEWEST = 3000  # of the events of these branches, whose places are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,13 @@ def known_to(session: Session, branches: sa.Select[tuple[int]]) -> list[Venue]:
 
 @lru_cache(maxsize=200)
 def _used_at(branches: sa.Select[tuple[int]]) -> sa.Select[tuple[Any, ...]]:
-    """Written once for each person, whose branches are the same object each time."""
+    """Written once for each person, whose branches are the same object each time.
+
+    Which events are the newest is found in an index: to put a hundred thousand in the order in which they were changed
+    took a tenth of a second, for each form that is opened or sent.
+    """
+    newest = sa.select(col(Event.id)).where(col(Event.branch_id).in_(branches))
+    newest = newest.order_by(col(Event.id).desc()).limit(NEWEST)
     named = (col(Event.venue_name), col(Event.venue_address))
     at = (col(Event.latitude), col(Event.longitude))
     own = sa.or_(
@@ -46,7 +53,7 @@ def _used_at(branches: sa.Select[tuple[int]]) -> sa.Select[tuple[Any, ...]]:
     return (
         sa.select(*named, *(sa.case((own, column)) for column in at))
         .join(Branch, col(Branch.id) == col(Event.branch_id))
-        .where(col(Event.branch_id).in_(branches), col(Event.deleted_at).is_(None), named[0] != "", known)
+        .where(col(Event.id).in_(newest), col(Event.deleted_at).is_(None), named[0] != "", known)
         .order_by(col(Event.modified_at).desc(), col(Event.id).desc())
         .limit(20 * MOST)
     )

@@ -6,6 +6,7 @@ where many are meant, and never where none is.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +26,10 @@ from .models import Event, Occurrence
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 COUNTED, SAMPLE, SURE = 2000, 500, 3  # see `_is_crowd`
+REMEMBERED_S, MOST_REMEMBERED = 60.0, 1000
 AHEAD, BEHIND = timedelta(hours=14), timedelta(hours=12)  # of UTC: the first zone, and the last
+
+_LARGE = "what is large, and until when that is believed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,30 @@ def _are_more(session: Session, ids: sa.Select[Any], most: int) -> bool:
 def _number_of(session: Session, rows: sa.Select[Any]) -> int:
     number: int = session.execute(sa.select(sa.func.count()).select_from(rows.subquery())).scalar_one()
     return number
+
+
+def is_large(
+    session: Session, key: tuple[object, ...], ids: sa.Select[Any], shown: int, since: datetime
+) -> bool:
+    """Whether SQLite should walk from `since` past what `ids` selects: there are many, and enough of them are soon.
+
+    For what is asked for each page of a branch: the connection remembers the answer under `key` for REMEMBERED_S. One
+    that is out of date costs time, and shows the same. PostgreSQL sees by itself which way is short.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        return False
+    known: dict[object, tuple[float, bool]] = session.connection().info.setdefault(_LARGE, {})
+    key = (*key, shown, since.date())
+    until, large = known.get(key, (0.0, False))
+    if time.monotonic() >= until:
+        most = few(session, shown)
+        large = _are_more(session, ids, most) and _are_soon(
+            session, walk(Met(among=[ids])), shown, most, since
+        )
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
+        known[key] = time.monotonic() + REMEMBERED_S, large
+    return large
 
 
 def _has(ids: sa.Select[Any], number: Any) -> sa.ColumnElement[bool]:

@@ -154,6 +154,27 @@ def test_a_feed_of_very_many_events_leaves_out_in_the_index_what_is_over(
     assert "SCAN event USING INDEX ix_event_begins_at_ends_at" in [row.detail for row in plan]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_dates_of_a_branch_with_very_many_events_are_walked_to_where_some_are_soon(
+    filled: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page of a branch with 100,000 events put all of their dates in order: 0.4 s."""
+    told, walks, lengths = [], [], []
+    for few, moment in ((5, NOW), (1000, NOW), (5, NOW + timedelta(days=300))):
+        monkeypatch.setattr(walking, "few", lambda _session, _shown, few=few: few)
+        filled.engine.dispose()  # a connection remembers what is large
+        for _ in range(2):
+            with filled.reading() as session, counted(filled.engine) as statements:
+                at = queries.upcoming_at(session, cast.alder.id or 0, moment, 2)
+                told.append((at, queries.upcoming(session, Selection(branches=("alder",)), moment, size=2)))
+            lists = [one for one in statements if "LEFT OUTER JOIN override" in one]
+            walks.append(sum("EXISTS (SELECT event_branch" in one for one in lists))
+            lengths.append(len(statements))
+    assert told[0] == told[1] == told[2] == told[3] and len(told[0][0][0]) == 2 and told[4][0] == ([], False)
+    assert walks == [2, 2, 0, 0, 0, 0]
+    assert all(again < first for first, again in zip(lengths[::2], lengths[1::2], strict=True))
+
+
 def test_each_event_comes_once_with_the_first_of_its_dates_that_is_listed(filled: Database) -> None:
     with filled.reading() as session:
         dates = queries.coming_dates(session, NEAR, NOW, 1000, False)

