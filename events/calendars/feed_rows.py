@@ -1,11 +1,12 @@
 """The rows a feed is joined from, kept so that after an edit only those are read that it was about."""
 
+import hashlib
 import json
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -17,8 +18,11 @@ from .moves import Reach, moves_since
 FEWEST = 100  # rows: fewer are read again as quickly
 MOST_BYTES = 32_000_000  # of texts, in each process
 MOST_MOVED = 50  # events: more are read quicker all together
+ONE_IN = 8  # of those that are kept may have moved, where that is more
 _BESIDE_TEXT = 400  # bytes of a row in memory, roughly
 _BEGINS, _LONGEST_ZONE = "\nDTSTART;TZID=", 80
+
+_CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
 
 
 class Row(NamedTuple):
@@ -39,12 +43,19 @@ class Row(NamedTuple):
         """Of the other columns, in their order, whatever stands behind them."""
         return cls._make((*stored[:7], _zone(stored[3], stored[4])))
 
+    def for_google(self) -> "Row":
+        """No text of anybody can hold such a line: in texts line breaks are escaped."""
+        return self._replace(ics=self.ics.replace(_CANCELLED, _CONFIRMED))
+
     def distance(self, day: datetime) -> timedelta:
-        """From that day; nothing for what is on or goes on."""
-        begins_at = _moment(self.begins_at)
-        if begins_at > day:
-            return begins_at - day
-        return max(day - _moment(self.ends_at), timedelta(0)) if self.ends_at else timedelta(0)
+        return distance(_moment(self.begins_at), _moment(self.ends_at) if self.ends_at else None, day)
+
+
+def distance(begins_at: datetime, ends_at: datetime | None, day: datetime) -> timedelta:
+    """From that day; nothing for what is on or goes on."""
+    if begins_at > day:
+        return begins_at - day
+    return max(day - ends_at, timedelta(0)) if ends_at else timedelta(0)
 
 
 def _zone(ics: str, start: str | datetime) -> tuple[str, int] | None:
@@ -117,11 +128,18 @@ def _as_json(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     return sa.case((raw.is_(None), None), else_=sa.func.printf("%!.17g", raw))
 
 
+class Found(NamedTuple):
+    """`whole_within`: all rows that are nearer to today are there (`Row.distance`), of others some. None: all are."""
+
+    rows: Rows
+    whole_within: timedelta | None = None
+
+
 class Reader(NamedTuple):
     """How the rows of a feed are read. `some`: what makes a way to read some of them, good for a day; to make it takes
     longer than to read with it."""
 
-    everything: Callable[[], Rows]
+    everything: Callable[[], Found]
     some: Callable[[], ReadSome]
 
 
@@ -143,7 +161,7 @@ def named(event_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
 class _Known:
     revision: int  # of the calendars
     day: datetime
-    rows: Rows
+    found: Found
     size: int
     some: ReadSome | None  # once it was needed
 
@@ -170,33 +188,33 @@ class RowsKept:
         day: datetime,
         most: int,
         reader: Reader,
-    ) -> Rows:
-        """What the reader gives for everything, at that revision on that day.
+        anew: bool = False,
+    ) -> Found:
+        """What the reader gives for everything, at that revision on that day. Of what was just read nothing is missing.
 
-        `most`: with so many rows there may be others, and one that leaves makes room for another.
+        Of more than `most` rows some are not shown: twice as many are not kept. `anew`: what is kept does not do.
         """
         with self._lock:
-            known = self._known.get(key)
+            known = None if anew else self._known.get(key)
         if known and known.day != day:
             known = None
         moved = _moved(session, known, reach, revision) if known else None
         some = known.some if known else None
         if known is None or moved is None:
-            rows = reader.everything()
-            size = _size(rows.values())
+            found = reader.everything()
+            size, answer = _size(found.rows.values()), Found(found.rows)
         else:
-            rows, size = {**known.rows}, known.size
+            rows, size = {**known.found.rows}, known.size
             size -= _size(row for number in moved if (row := rows.pop(number, None)))
             if moved:
                 some = some or reader.some()
                 newer = some(session, moved)
                 rows |= newer
                 size += _size(newer.values())
-        if len(rows) >= most:
-            self._put(key, None)
-            return reader.everything() if moved else rows
-        self._put(key, _Known(revision, day, rows, size, some) if len(rows) >= self._fewest else None)
-        return rows
+            found = answer = Found(rows, known.found.whole_within)
+        is_worth_it = self._fewest <= len(found.rows) <= 2 * most
+        self._put(key, _Known(revision, day, found, size, some) if is_worth_it else None)
+        return answer
 
     def _put(self, key: Hashable, known: _Known | None) -> None:
         with self._lock:
@@ -215,10 +233,41 @@ def _moved(session: Session, known: _Known, reach: Reach, revision: int) -> set[
     moves = moves_since(session.connection(), known.revision, revision)
     if moves is None:
         return None
-    moved = {move.event_id for move in moves if move.event_id in known.rows or reach.touched_by(move)}
+    rows = known.found.rows
+    moved = {move.event_id for move in moves if move.event_id in rows or reach.touched_by(move)}
     numbers = {number for number in moved if number is not None}
-    return numbers if len(numbers) == len(moved) <= MOST_MOVED else None
+    return numbers if len(numbers) == len(moved) <= max(MOST_MOVED, len(rows) // ONE_IN) else None
 
 
 def _size(rows: Iterable[Row]) -> int:
     return sum(sys.getsizeof(row.ics) + _BESIDE_TEXT for row in rows)
+
+
+def nearest(rows: Sequence[Row], day: datetime, most_bytes: int) -> tuple[list[Row], timedelta]:
+    """As many as fit, those first that are nearest to the day, and how far the first is that does not fit.
+
+    Of the day and not of this moment, because the bytes stand for a day.
+    """
+    kept, size = set[int](), 0
+    left_out = timedelta.max
+    for distance, _, row in sorted((row.distance(day), row.uid, row) for row in rows):
+        size += len(row.ics.encode())
+        if size > most_bytes:
+            left_out = distance
+            break
+        kept.add(row.event_id)
+    return [row for row in rows if row.event_id in kept], left_out
+
+
+def mark(rows: Iterable[Row]) -> str:
+    """Of which events these are, and in which revision."""
+    events = " ".join(f"{row.event_id}.{row.revision}" for row in rows)
+    return hashlib.sha256(events.encode()).hexdigest()[:8]
+
+
+def zones(rows: Iterable[Row]) -> dict[str, date]:
+    """Each zone that the texts name, with the first of January before its earliest event."""
+    years: dict[str, int] = {}
+    for key, year in filter(None, {row.zone for row in rows}):
+        years[key] = min(year, years.get(key, year))
+    return {key: date(years[key], 1, 1) for key in sorted(years)}

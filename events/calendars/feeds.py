@@ -6,9 +6,9 @@ drops what is past. Its ETag is the hash of its bytes, so it changes when, and o
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from sqlmodel import Session, col
 from ..db import table_of
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
-from .feed_rows import AtOnce, Reader, Row, RowsKept, named, read
+from .feed_rows import AtOnce, Found, Reader, Row, Rows, RowsKept, distance, mark, named, nearest, read, zones
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
@@ -32,7 +32,6 @@ LARGEST = 950_000  # bytes of events: Google stops at 1 MB
 SMALLEST_EVENT = 350  # bytes
 MOST = LARGEST // SMALLEST_EVENT  # no feed can hold more events
 SCOPE = "scope"  # of a farewell; of what is alive none, which is the first
-_CANCELLED, _CONFIRMED = "\r\nSTATUS:CANCELLED\r\n", "\r\nSTATUS:CONFIRMED\r\n"
 # CSS names (RFC 7986 5.9) that can be told apart and read under white text.
 _COLORS = (
     *(
@@ -101,7 +100,7 @@ def finished(
     """The feed of a selection, and how long it is good. With `known`, only what has moved is read again."""
     revision, moved_at = current_revision(session)  # first: what moves meanwhile belongs to a later one
     asked = _Asked.of(session, selection, now, variant)
-    body, mark = _assembled(asked, heading, _rows(asked, heading.locale, revision, known))
+    body, mark = _assembled(asked, heading, revision, known)
     changes = _changed_by_time(asked, moved_at)
     if not mark or heading.closed:
         changes.append(midnight(now).replace(day=1))
@@ -205,18 +204,33 @@ def assemble(
     session: Session, selection: Selection, heading: Heading, now: datetime, variant: Variant = PLAIN
 ) -> tuple[bytes, str]:
     """The calendar, and the mark of its events; none when it has no event but its own note."""
-    asked = _Asked.of(session, selection, now, variant)
-    return _assembled(asked, heading, _rows(asked, heading.locale))
+    return _assembled(_Asked.of(session, selection, now, variant), heading)
 
 
-def _assembled(asked: _Asked, heading: Heading, found: Sequence[Row]) -> tuple[bytes, str]:
-    mark, rows, now = _mark(found), [row for row in found if row.ics], asked.now
-    fits = sum(len(row.ics) for row in rows) <= LARGEST  # else it need not be written to know
-    body = _written(rows, heading, heading.description, now) if fits else b""
-    if not fits or len(body) > LARGEST:
-        rows = _nearest_dates(rows, now)
-        body = _written(rows, heading, f"{heading.description} {heading.capped}".strip(), now)
-    return body, mark if rows else ""
+def _assembled(
+    asked: _Asked, heading: Heading, revision: int = 0, known: RowsKept | None = None
+) -> tuple[bytes, str]:
+    found = _found(asked, heading.locale, revision, known)
+    body, rows, left_out = _joined(asked, heading, found.rows)
+    if found.whole_within is not None and left_out >= found.whole_within:  # there may be others before it
+        found = _found(asked, heading.locale, revision, known, anew=True)
+        body, rows, _ = _joined(asked, heading, found.rows)
+    return body, mark(rows) if any(row.ics for row in rows) else ""
+
+
+def _joined(asked: _Asked, heading: Heading, found: Rows) -> tuple[bytes, Sequence[Row], timedelta]:
+    """The calendar, what it is made of in the order of their first dates, and how far the first is that is left out."""
+    ordered = sorted(found.values(), key=attrgetter("begins_at", "uid"))
+    if asked.variant.for_google:
+        ordered = [row.for_google() for row in ordered]
+    rows = [row for row in ordered if row.ics]
+    if sum(len(row.ics) for row in rows) <= LARGEST:  # else it need not be written to know
+        body = _written(rows, heading, heading.description, asked.now)
+        if len(body) <= LARGEST:
+            return body, ordered, timedelta.max
+    rows, left_out = nearest(rows, asked.today, LARGEST)
+    description = f"{heading.description} {heading.capped}".strip()
+    return _written(rows, heading, description, asked.now), rows, left_out
 
 
 def _written(rows: Sequence[Row], heading: Heading, description: str, now: datetime) -> bytes:
@@ -230,29 +244,38 @@ def _written(rows: Sequence[Row], heading: Heading, description: str, now: datet
     )
     notes = [heading.closed] if heading.closed else [] if rows else [heading.empty]
     texts = [standing_note(heading.source, note.title, note.text, note.url, now.date()) for note in notes]
-    return calendar(head, _zones(rows), [*texts, *(row.ics for row in rows)])
-
-
-def _mark(rows: Sequence[Row]) -> str:
-    events = " ".join(f"{row.event_id}.{row.revision}" for row in rows)
-    return hashlib.sha256(events.encode()).hexdigest()[:8] if rows else ""
+    return calendar(head, zones(rows), [*texts, *(row.ics for row in rows)])
 
 
 # ---------------------------------------------------------------- what is in a feed
 
 
-def _rows(asked: _Asked, locale: str, revision: int = 0, known: RowsKept | None = None) -> list[Row]:
-    """In a stable order, that of their first dates."""
-    reader = Reader(
-        lambda: read(_everything(asked, locale), asked.session), lambda: partial(read, _some(asked, locale))
-    )
+def _found(asked: _Asked, locale: str, revision: int, known: RowsKept | None, *, anew: bool = False) -> Found:
     if known is None:
-        found = reader.everything()
-    else:
-        key = (asked.selection, *map(tuple, asked.numbers), locale, asked.variant.hide_cancelled)
-        found = known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, reader)
-    rows = sorted(found.values(), key=attrgetter("begins_at", "uid"))
-    return [_for_google(row) for row in rows] if asked.variant.for_google else rows
+        return Found(read(_everything(asked, locale), asked.session))
+    reader = Reader(partial(_all, asked, locale), lambda: partial(read, _some(asked, locale)))
+    key = (asked.selection, *map(tuple, asked.numbers), locale, asked.variant.hide_cancelled)
+    return known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, reader, anew)
+
+
+def _all(asked: _Asked, locale: str) -> Found:
+    rows = read(_everything(asked, locale), asked.session)
+    return Found(rows, _whole_within(asked) if len(rows) >= MOST else None)
+
+
+def _whole_within(asked: _Asked) -> timedelta | None:
+    """Up to where none is missing of the ways that may have had too many: as far as the last that they took, which a
+    feed has no room for. Not so where those may be many that have no text, because they are hidden."""
+    if asked.variant.hide_cancelled:
+        return timedelta(0)
+    event, last = table_of(Event).c, list[timedelta]()
+    for way in _ways(asked):
+        if way.first:
+            ordered = sa.select(event.begins_at, event.ends_at).where(*_mine(asked), way.condition)
+            ordered = ordered.order_by(*way.first, event.uid).offset(MOST - 1).limit(1)
+            found = asked.session.connection().execute(ordered).all()
+            last += [distance(begins_at, ends_at, asked.today) for begins_at, ends_at in found]
+    return min(last, default=None)
 
 
 def _everything(asked: _Asked, locale: str) -> list[AtOnce]:
@@ -374,27 +397,3 @@ def _farewells(asked: _Asked, locale: str) -> list[sa.Select[Any]]:
         .join(table_of(Departure), gone.event_id == event.id)
         .where(gone.scope.in_(scopes[0]), gone.locale == locale, gone.left_at >= asked.today - TOLD_FOR)
     ]
-
-
-def _for_google(row: Row) -> Row:
-    """No text of anybody can hold such a line: in texts line breaks are escaped."""
-    return row._replace(ics=row.ics.replace(_CANCELLED, _CONFIRMED))
-
-
-def _nearest_dates(rows: Sequence[Row], now: datetime) -> list[Row]:
-    """As many as fit, those first that are nearest to today (not to this moment: the bytes stand for a day)."""
-    kept, size, today = set[int](), 0, midnight(now)
-    for row in sorted(rows, key=lambda row: (row.distance(today), row.uid)):
-        size += len(row.ics.encode())
-        if size > LARGEST:
-            break
-        kept.add(row.event_id)
-    return [row for row in rows if row.event_id in kept]
-
-
-def _zones(rows: Iterable[Row]) -> dict[str, date]:
-    """Each zone that the texts name, with the first of January before its earliest event."""
-    years: dict[str, int] = {}
-    for key, year in filter(None, {row.zone for row in rows}):
-        years[key] = min(year, years.get(key, year))
-    return {key: date(years[key], 1, 1) for key in sorted(years)}

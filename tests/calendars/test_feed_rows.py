@@ -9,12 +9,16 @@ import sqlalchemy as sa
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
-from events.calendars.feed_rows import MOST_MOVED, AtOnce, Reader, Row, Rows, RowsKept
+from events.calendars import derived, feeds, store
+from events.calendars.content import Publishing
+from events.calendars.feed_rows import MOST_MOVED, AtOnce, Found, Reader, Row, Rows, RowsKept
 from events.calendars.kept import current_revision
 from events.calendars.models import Event
 from events.calendars.moves import ANYTHING, Move, Reach, move_revision
+from events.calendars.queries import EVERYTHING
 from events.db import Database, table_of
-from tests.conftest import Cast, counted
+from tests.calendars.test_feeds import HEADING, weekly
+from tests.conftest import NOW, Cast, counted
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -39,11 +43,17 @@ class Stored:
 class Asking:
     def __init__(self, session: Session, kept: RowsKept, stored: Stored) -> None:
         self.session, self.kept, self.stored = session, kept, stored
+        self.whole_within: timedelta | None = None
 
-    def rows(self, day: datetime = TODAY, most: int = MOST, key: str = "here") -> Rows:
+    def rows(self, day: datetime = TODAY, most: int = MOST, key: str = "here", anew: bool = False) -> Rows:
         revision, _ = current_revision(self.session)
-        reader = Reader(lambda: self.stored(None), lambda: lambda _, events: self.stored(events))
-        return self.kept.rows(self.session, key, HERE, revision, day, most, reader)
+        reader = Reader(
+            lambda: Found(self.stored(None), timedelta(days=9)),
+            lambda: lambda _, events: self.stored(events),
+        )
+        found = self.kept.rows(self.session, key, HERE, revision, day, most, reader, anew)
+        self.whole_within = found.whole_within
+        return found.rows
 
     def move(self, move: Move) -> None:
         move_revision(self.session, TODAY, move)
@@ -112,14 +122,25 @@ def test_all_is_read_on_another_day(asking: Asking) -> None:
     assert asking.stored.asked == [None, None]
 
 
-def test_all_is_read_where_one_that_leaves_makes_room(asking: Asking) -> None:
+def test_up_to_where_all_are_there_is_told_of_what_was_not_just_read(asking: Asking) -> None:
     """With as many as fit, there may be more."""
-    asking.rows(most=6)
-    asking.stored.texts[6] = "the sixth"
-    asking.move(here(6))
-    asking.rows(most=6)
-    asking.rows(most=6)
-    assert asking.stored.asked == [None, {6}, None, None]
+    asking.rows()
+    assert asking.whole_within is None
+    asking.move(here(5))
+    asking.rows()
+    assert asking.whole_within == timedelta(days=9)
+    asking.rows(anew=True)
+    assert (asking.whole_within, asking.stored.asked) == (None, [None, {5}, None])
+
+
+def test_far_more_than_fit_are_not_kept(asking: Asking) -> None:
+    asking.rows(most=3)
+    for number in (6, 7):
+        asking.stored.texts[number] = "one more"
+        asking.move(here(number))
+        asking.rows(most=3)
+    asking.rows(most=3)
+    assert asking.stored.asked == [None, {6}, {7}, None]
 
 
 def test_what_is_kept_is_bounded_and_the_oldest_goes_first(asking: Asking) -> None:
@@ -179,3 +200,39 @@ def test_a_feed_takes_one_row_from_sqlite_however_long_it_is(cast: Cast, ben: Te
     of_texts = [each for each in statements if "rendered" in each]
     assert of_texts
     assert all(each.startswith("SELECT json_group_array(") and "group_concat(" in each for each in of_texts)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_feed_without_room_for_all_goes_on_with_what_was_beyond_what_is_known(
+    database: Database, publishing: Publishing, cast: Cast, monkeypatch: pytest.MonkeyPatch, direction: int
+) -> None:
+    """To come, and over: as events are put off until next year, those that come next are shown."""
+    kept, whole, read = RowsKept(fewest=1), feeds._all, list[object]()
+
+    def noted(*asked: Any) -> Found:
+        read.append(asked)
+        return whole(*asked)
+
+    monkeypatch.setattr(feeds, "_all", noted)
+    with database.writing() as session:
+        for day in range(30):
+            start = datetime(2026, 11, 24, 19) + direction * timedelta(days=day)
+            draft = weekly(rrule="", start=start, end=start + timedelta(hours=2))
+            store.add(session, draft, [cast.alder], publishing, NOW)
+    with database.reading() as session:
+        size = len(feeds.assemble(session, EVERYTHING, HEADING, NOW)[0]) // 30
+    monkeypatch.setattr(feeds, "LARGEST", 10 * size)
+    monkeypatch.setattr(feeds, "MOST", 13)
+    shown, marks = [], set()
+    for day in range(30):
+        with database.writing() as session:
+            late = session.get_one(Event, day + 1)
+            late.start, late.end = late.start + timedelta(days=400), late.end + timedelta(days=400)
+            derived.save(session, late, publishing, NOW)
+        with database.reading() as session:
+            body, mark = feeds.assemble(session, EVERYTHING, HEADING, NOW)
+            known = feeds.finished(session, EVERYTHING, HEADING, NOW, known=kept)
+        assert (known.body, known.mark) == (body, mark)
+        shown.append(body.count(b"BEGIN:VEVENT"))
+        marks.add(mark)
+    assert min(shown[:20]) > 5 and len(marks) == 30 and 5 < len(read) < 20
