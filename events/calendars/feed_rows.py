@@ -212,7 +212,7 @@ class RowsKept:
                 rows |= newer
                 size += _size(newer.values())
             found = answer = Found(rows, known.found.whole_within)
-        is_worth_it = self._fewest <= len(found.rows) <= 2 * most
+        is_worth_it = self._fewest <= len(found.rows) <= 2 * most and found.whole_within != timedelta(0)
         self._put(key, _Known(revision, day, found, size, some) if is_worth_it else None)
         return answer
 
@@ -250,10 +250,10 @@ def nearest(rows: Sequence[Row], day: datetime, most_bytes: int) -> tuple[list[R
     """
     kept, size = set[int](), 0
     left_out = timedelta.max
-    for distance, _, row in sorted((row.distance(day), row.uid, row) for row in rows):
+    for far, _, row in sorted((row.distance(day), row.uid, row) for row in rows):
         size += len(row.ics.encode())
         if size > most_bytes:
-            left_out = distance
+            left_out = far
             break
         kept.add(row.event_id)
     return [row for row in rows if row.event_id in kept], left_out

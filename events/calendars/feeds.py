@@ -252,13 +252,17 @@ def _written(rows: Sequence[Row], heading: Heading, description: str, now: datet
 
 def _found(asked: _Asked, locale: str, revision: int, known: RowsKept | None, *, anew: bool = False) -> Found:
     if known is None:
-        return Found(read(_everything(asked, locale), asked.session))
+        return Found(_all(asked, locale).rows)
     reader = Reader(partial(_all, asked, locale), lambda: partial(read, _some(asked, locale)))
     key = (asked.selection, *map(tuple, asked.numbers), locale, asked.variant.hide_cancelled)
     return known.rows(asked.session, key, asked.reach, revision, asked.today, MOST, reader, anew)
 
 
 def _all(asked: _Asked, locale: str) -> Found:
+    """Of very many events the first are walked to."""
+    most = few(asked.session, MOST) if asked.scopes or asked.selection.near else None
+    met = asked.selection.conditions(asked.session, asked.numbers, most, asked.now)
+    asked = replace(asked, conditions=met)
     rows = read(_everything(asked, locale), asked.session)
     return Found(rows, _whole_within(asked) if len(rows) >= MOST else None)
 
@@ -279,10 +283,7 @@ def _whole_within(asked: _Asked) -> timedelta | None:
 
 
 def _everything(asked: _Asked, locale: str) -> list[AtOnce]:
-    """What is alive here wins over a farewell to here. Of very many events the first are walked to."""
-    most = few(asked.session, MOST) if asked.scopes or asked.selection.near else None
-    met = asked.selection.conditions(asked.session, asked.numbers, most, asked.now)
-    asked = replace(asked, conditions=met)
+    """What is alive here wins over a farewell to here."""
     alive = _stored(locale, asked.variant).where(table_of(Event).c.id.in_(_chosen(asked)))
     return [AtOnce(each) for each in (alive, *(gone.order_by(SCOPE) for gone in _farewells(asked, locale)))]
 

