@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -108,7 +108,7 @@ class Selection:
         numbers = self.numbers(session)
         walks = bool(self.near or self.topics) or is_search
         if self.branches and not walks:
-            walks = is_large(session, (*numbers.branches,), _held_by(numbers.branches), shown, since)
+            walks = is_large(session, (*numbers.branches,), partial(_held_by, numbers.branches), shown, since)
         most = few(session, shown) if walks else None
         met = self._met(session, numbers, most, since)
         if met.looks_up or not met.of_event:
@@ -148,7 +148,7 @@ def upcoming(
 
 def upcoming_at(session: Session, branch_id: int, now: datetime, size: int) -> tuple[list[Listed], bool]:
     """As `upcoming`, what one branch holds."""
-    large = is_large(session, (branch_id,), _held_by([branch_id]), size, now)
+    large = is_large(session, (branch_id,), partial(_held_by, [branch_id]), size, now)
     query = _soonest_past() if large else _soonest_at()
     return _listed(session, query, size, since=now, branch=branch_id)
 

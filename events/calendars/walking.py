@@ -7,7 +7,7 @@ where many are meant, and never where none is.
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -135,9 +135,13 @@ def _number_of(session: Session, rows: sa.Select[Any]) -> int:
 
 
 def is_large(
-    session: Session, key: tuple[object, ...], ids: sa.Select[Any], shown: int, since: datetime
+    session: Session,
+    key: tuple[object, ...],
+    selecting: Callable[[], sa.Select[Any]],
+    shown: int,
+    since: datetime,
 ) -> bool:
-    """Whether SQLite should walk from `since` past what `ids` selects: there are many, and enough of them are soon.
+    """Whether SQLite should walk from `since` past the ids that are selected: they are many, and enough of them soon.
 
     For what is asked for each page of a branch: the connection remembers the answer under `key` for REMEMBERED_S. One
     that is out of date costs time, and shows the same. PostgreSQL sees by itself which way is short.
@@ -148,7 +152,7 @@ def is_large(
     key = (*key, shown, since.date())
     until, large = known.get(key, (0.0, False))
     if time.monotonic() >= until:
-        most = few(session, shown)
+        most, ids = few(session, shown), selecting()
         large = _are_more(session, ids, most) and _are_soon(
             session, walk(Met(among=[ids])), shown, most, since
         )
