@@ -117,7 +117,7 @@ def create_app(settings: Settings) -> Starlette:
 
 def _state(settings: Settings) -> State:
     pages = PAGES if settings.is_on_sqlite else PAGES_THAT_WAIT
-    database = Database(settings.database_url, size=pages + REQUESTS + 1, cache_kb=CACHE_KB)
+    database = Database(settings.database_url, size=pages + REQUESTS + 2, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(
@@ -126,6 +126,7 @@ def _state(settings: Settings) -> State:
         threads=ThreadPoolExecutor(REQUESTS, thread_name_prefix="request"),
         pages=ThreadPoolExecutor(pages, thread_name_prefix="page"),
         long=ThreadPoolExecutor(1, thread_name_prefix="long"),
+        probe=ThreadPoolExecutor(1, thread_name_prefix="probe"),
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         whereabouts=Whereabouts(),

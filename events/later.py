@@ -64,12 +64,23 @@ def loaded_later(name: str) -> Any:
     return _Later(name)
 
 
+_of_functions: list[str] = []  # modules
+
+
 def functions_later(package: str, names: str) -> dict[str, Any]:
     """Modules of a package, each loaded when one of its functions is called for the first time.
 
     The bargain: that there is such a function is said by mypy and by a test, not by the start.
     """
-    return {name: _Functions(f"{package}.{name}") for name in names.split()}
+    found = {name: f"{package}.{name}" for name in names.split()}
+    _of_functions.extend(found.values())
+    return {name: _Functions(module) for name, module in found.items()}
+
+
+def load_functions() -> None:
+    """Now, by a process that others will be copied from: they find all loaded, and share the memory it takes."""
+    for module in _of_functions:
+        _loaded(module)
 
 
 def _loaded(name: str) -> ModuleType:

@@ -1,6 +1,7 @@
 """Running the server and the worker, and ending them well: SIGTERM lets requests finish and exits 0.
 
-The site itself is loaded when it is served: with several processes the first one only watches over the others.
+The site itself is loaded when it is served: of several processes the first one is what the others are copies of, and
+watches over them.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -31,7 +33,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 from . import interpreter, logs, metrics, migrations, presence
 from .config import Settings
 from .errors import ConfigurationError, Unavailable, say
-from .later import loaded_later, without_collecting
+from .later import load_functions, loaded_later, without_collecting
 
 if TYPE_CHECKING:
     from sqlalchemy import exc
@@ -51,7 +53,6 @@ else:
 FINISH_WITHIN_S = 10
 TAKEN_WITHIN_MS = 20_000  # what the kernel has still to send to a client that takes nothing any more
 HEAD_START_S = 1.0  # of those who wait for the first page, before the worker
-ALONE_S = 0.4  # the first of several processes with its first page; killed meanwhile, there is no other
 LOOK_AFTER_S = 0.5  # a process, whether the one that watches over it is still there
 BACKLOG = 2048
 MOST_FILES = 8192  # connections of a process (`connections.MOST`), and what it opens besides
@@ -256,7 +257,7 @@ def _end_with_parent() -> None:
 
 
 class _Copy(ForkProcess):
-    """Of the first process, which has no threads, and has loaded uvicorn and the settings but nothing of the site.
+    """Of the first process, which has loaded the site, and opened nothing of it: no thread, no database.
 
     What the first one does on a signal is nothing for its copies, at no moment: a signal that comes meanwhile waits.
     """
@@ -284,21 +285,17 @@ def _copied(
 
 
 class _Several(Multiprocess):
-    """The first process alone, with its first page: if all begin at once on few cores, each waits for the others."""
-
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)  # from here on it hears signals itself
         self.signal_queue += _ended
 
     def init_processes(self) -> None:
-        self._add()
-        [first] = self.processes
-        while first.process.is_alive() and not self.signal_queue and not first.is_ready(timeout=0.1):
-            pass
-        until = time.monotonic() + ALONE_S
-        while first.process.is_alive() and not self.signal_queue and time.monotonic() < until:
-            time.sleep(0.05)
-        for _ in range(1, self.processes_num):
+        """The first answers while the pages are loaded of which the others are copies, and so is who replaces one."""
+        if not self.signal_queue:
+            self._add()
+        if sys.platform == "linux":
+            load_functions()
+        while len(self.processes) < self.processes_num and not self.signal_queue:
             self._add()
 
     def _add(self) -> None:
@@ -307,9 +304,16 @@ class _Several(Multiprocess):
         self.processes.append(process)
 
 
+def _load_for_copies() -> None:
+    """What each of them needs before it can answer."""
+    with without_collecting():
+        import_module("events.app")
+
+
 def _run_several(settings: Settings, host: str, workers: int) -> int:
     if sys.platform == "linux":  # libraries of other systems may not bear to be copied
         vars(multiprocess).update(get_subprocess=_copied)  # for which uvicorn has no setting
+        _load_for_copies()
     sockets = listen(host, settings.port)
     os.environ["PORT"] = str(settings.port)
     os.environ.pop("PORT_FILE", None)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -19,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from events import mail, outages
+from events.app import REQUESTS
 from events.calendars.content import Publishing
 from events.calendars.moves import move_revision
 from events.config import Settings
@@ -286,6 +288,20 @@ def test_readers_wait_while_it_is_away_and_whoever_asks_for_its_state_is_told_at
             assert not any(one.done() for one in waiting)
         assert [one.result().status_code for one in waiting] == [200] * 8
     assert not app.state.branchline.outage.is_on
+
+
+def test_whoever_asks_for_its_state_stands_behind_nobody(app: Starlette, cast: Cast) -> None:
+    held = Event()
+    threads = app.state.branchline.threads
+    forms = [threads.submit(held.wait, 30) for _ in range(REQUESTS)]
+    asked = browser(app)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(asked.get, "/readyz")
+        try:
+            assert answer.result(timeout=20).status_code == 200
+            assert not any(form.done() for form in forms)
+        finally:
+            held.set()
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -103,10 +103,42 @@ print(sum(sizes().values()), len(sizes()))
     assert printed_by(code).split() == [str(len(metadata.tables)), "7"]
 
 
-def test_who_watches_over_several_processes_loads_no_page_and_no_table() -> None:
+def test_until_it_serves_no_page_and_no_table_is_loaded() -> None:
     loaded = {*loaded_by("events.__main__", "events.server")}
     pages = {"events.app", "events.worker", "events.web", "events.commands", "jinja2", "starlette"}
     assert (pages | {"sqlalchemy", "sqlmodel", "pydantic", "events.branches"}) & loaded == set()
+
+
+COPIES = """
+import json, os, sys, threading
+from events import server
+
+def noted(several):
+    several.processes.append(None)
+    pages = sorted(name for name in sys.modules if name.startswith("events.web."))
+    print(json.dumps([pages, threading.active_count(), len(os.listdir("/dev/fd"))]))
+
+server._Several._add = noted
+sys.platform = "linux"  # other systems make no copies
+before = len(os.listdir("/dev/fd"))
+several = server._Several(server.uvicorn.Config("none:none", workers=3), [])
+server._load_for_copies()
+several.init_processes()
+print(before)
+"""
+
+
+def test_the_first_of_several_processes_waits_for_no_page_and_the_others_have_them_all() -> None:
+    """To be copied a process may have no thread, and should have no file open that is not for all of them."""
+    *made, before = map(json.loads, printed_by(COPIES).splitlines())
+    pages = {f"events.web.{path.stem}" for path in (ROOT / "events/web").glob("*.py")} - {
+        "events.web.__init__"
+    }
+    first, second, third = (set(loaded) for loaded, _, _ in made)
+    assert "events.web.routes" in first
+    assert "events.web.organize" not in first
+    assert (second, third) == (pages, pages)
+    assert {tuple(rest) for _, *rest in made} == {(1, before)}
 
 
 def test_a_table_is_loaded_with_all_that_its_rows_refer_to() -> None:

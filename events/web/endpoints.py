@@ -90,7 +90,7 @@ def read(
     kept: keeping.For | None = None,
     long: bool = False,
 ) -> Endpoint:
-    """`at_once`: what asks whether the database is there is not kept waiting until it is.
+    """`at_once`: what asks whether the database is there is not kept waiting until it is, nor behind anybody.
 
     `kept`: answered from memory while nothing has moved. Such a view depends on the address alone, and on who asks.
     `long`: of thousands of rows, so that others should not stand behind it; they may be fetched a few at a time.
@@ -140,7 +140,7 @@ class Read:
         await _count_page(request, state)
         await _count_token(request, state)
         if self.at_once:
-            return await in_thread(state.threads, lambda: self.work(request, state))
+            return await in_thread(state.probe, lambda: self.work(request, state))
         if self.kept is None:
             return await in_database(state, self.threads(state), lambda: self.work(request, state))
         return await keeping.through_memory(

@@ -57,6 +57,7 @@ class State:
     threads: ThreadPoolExecutor  # for whatever may take a while, or waits for its turn to write
     pages: ThreadPoolExecutor  # for pages for everybody, which are quick and wait for nothing
     long: ThreadPoolExecutor  # for lists of thousands
+    probe: ThreadPoolExecutor  # for who asks whether the database is there, and stands behind nobody
     limiter: Limiter
     gazetteer: Gazetteer
     whereabouts: Whereabouts
@@ -76,6 +77,7 @@ class State:
         self.pages.shutdown()
         self.threads.shutdown()
         self.long.shutdown()
+        self.probe.shutdown()
         self.revisions.close()
         self.database.dispose()
 
