@@ -3,7 +3,7 @@
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 import sqlalchemy as sa
+from anyio.from_thread import start_blocking_portal
 from sqlalchemy.engine.default import DefaultDialect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -22,9 +23,11 @@ from events.branches.models import Branch
 from events.calendars.content import Publishing
 from events.config import Settings
 from events.db import Database
+from events.identity import Identity
 from events.people import permissions, sign_in
 from events.people.models import Person, Purpose, Role
 from events.places.geo import Point
+from events.web.assets import Assets
 
 from .postgres import postgres
 from .small_gazetteer import build_small
@@ -69,6 +72,27 @@ def compiled_once() -> Iterator[None]:
         patch.setattr(sa, "create_engine", create_engine)
         patch.setattr(DefaultDialect, "__hash__", lambda self: hash(self.name))
         patch.setattr(DefaultDialect, "__eq__", lambda self, other: self.name == getattr(other, "name", None))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_loop() -> Iterator[None]:
+    """Requests are answered in one event loop, as by a server, and not each in a thread and a loop of its own."""
+    with pytest.MonkeyPatch.context() as patch, start_blocking_portal() as portal:
+        patch.setattr(TestClient, "_portal_factory", lambda _: nullcontext(portal))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_once() -> Iterator[None]:
+    """Static files, which are the same for every application that has no colours or pictures of its own."""
+    usual = Assets()
+
+    def assets(identity: Identity) -> Assets:
+        return usual if identity == Identity() else Assets(identity)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("events.app.Assets", assets)
         yield
 
 
@@ -245,14 +269,14 @@ def cast(database: Database) -> Cast:
             email="birch@example.org",
             languages="es",
         )
-        session.add_all([alder, birch])
         people = {
-            name: sign_in.find_or_add(session, f"{name}@example.org", NOW) for name in ("ana", "cy", "dee")
+            name: Person(email=f"{name}@example.org", created_at=NOW, is_admin=name == "dee")
+            for name in ("ana", "cy", "dee")
         }
+        session.add_all([alder, birch, *people.values()])
         session.flush()
         permissions.invite(session, people["ana"], alder, Role.ORGANIZER)
         permissions.invite(session, people["cy"], birch, Role.ORGANIZER)
-        permissions.invite(session, people["dee"], None, Role.ADMIN)
     return Cast(**people, alder=alder, birch=birch)
 
 
