@@ -63,8 +63,9 @@ VALUES = (*TEXTS, *NUMBERS, *DATES)
 KEPT = "text", "search", "email", "url", "tel", "textarea"
 
 _LINKED_DATA = re.compile(rb'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
-# A quotation mark that ends an attribute would stand between the two halves of the mark as it is.
-_UNESCAPED = re.compile(rb"""zq<|zq(?:&lt;)?["']|zq&lt;(?:"|&#34;|&quot;)'""")
+# A quotation mark that ends an attribute would stand between the two halves of the mark as it is. The key of a form is
+# made by chance, and one in four thousand ends as the mark begins.
+_UNESCAPED = re.compile(rb"""zq<|(?<![\w-]{22})zq["']|zq&lt;["']|zq&lt;(?:&#34;|&quot;)'""")
 
 
 def faults_in(headers: Mapping[str, str], body: bytes) -> Iterator[str]:

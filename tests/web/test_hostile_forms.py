@@ -123,6 +123,7 @@ def test_the_walk_sees_what_comes_back_as_it_was() -> None:
     for bad in (MARK, escaped.replace("&#34;", '"'), escaped.replace("&#39;", "'")):
         [fault] = faults_in(html, f"<p>{bad}</p>".encode())
         assert fault.startswith("the mark comes back as it was: ")
+    assert list(faults_in(html, b'<input name="key" value="byuwYHwP7eZOjTdUUlnmH-zq">')) == []
     assert list(faults_in({"content-type": "text/csv"}, b'x,"=zq(1)"\r\n')) == ["a formula comes back"]
     assert list(faults_in({"content-type": "text/calendar"}, b"SUMMARY:x\r\nZQ-LINE:1\r\n"))
     assert list(faults_in({"zq-header": "1"}, b""))
