@@ -1,5 +1,6 @@
 """What the tests stand on: each test that takes `database` runs on SQLite and on a real PostgreSQL."""
 
+import gc
 import shutil
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from events import migrations
+from events import interpreter, migrations
 from events.app import create_app, publishing_of
 from events.branches.models import Branch
 from events.calendars.content import Publishing
@@ -73,6 +74,16 @@ def compiled_once() -> Iterator[None]:
         patch.setattr(DefaultDialect, "__hash__", lambda self: hash(self.name))
         patch.setattr(DefaultDialect, "__eq__", lambda self, other: self.name == getattr(other, "name", None))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collected_seldom() -> Iterator[None]:
+    """What all tests were read into stays until the end: it is not looked through for garbage time and again."""
+    gc.collect()
+    gc.freeze()
+    interpreter.look_for_garbage_seldom()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
