@@ -117,7 +117,8 @@ def create_app(settings: Settings) -> Starlette:
 
 def _state(settings: Settings) -> State:
     pages = PAGES if settings.is_on_sqlite else PAGES_THAT_WAIT
-    database = Database(settings.database_url, size=pages + REQUESTS + 2, cache_kb=CACHE_KB)
+    threads = pages + REQUESTS + 2  # one of them for long lists, one for who asks whether it is well
+    database = Database(settings.database_url, size=threads, cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(

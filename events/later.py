@@ -26,10 +26,10 @@ class _Later:
         object.__setattr__(self, "_name", name)
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(_loaded(self._name), attribute)
+        return getattr(loaded(self._name), attribute)
 
     def __setattr__(self, attribute: str, value: object) -> None:
-        setattr(_loaded(self._name), attribute, value)
+        setattr(loaded(self._name), attribute, value)
 
 
 class _Functions:
@@ -56,7 +56,7 @@ class _Function:
         return self.found()(*given, **named)
 
     def found(self) -> Callable[..., Any]:
-        function: Callable[..., Any] = getattr(_loaded(self._name), self._attribute)
+        function: Callable[..., Any] = getattr(loaded(self._name), self._attribute)
         return function
 
 
@@ -80,10 +80,10 @@ def functions_later(package: str, names: str) -> dict[str, Any]:
 def load_functions() -> None:
     """Now, by a process that others will be copied from: they find all loaded, and share the memory it takes."""
     for module in _of_functions:
-        _loaded(module)
+        loaded(module)
 
 
-def _loaded(name: str) -> ModuleType:
+def loaded(name: str) -> ModuleType:
     """The module, which is never looked through for garbage. What was garbage before is no part of that."""
     if name in sys.modules or not gc.isenabled():
         return import_module(name)  # or is being loaded, and for that it waits; or is part of what is

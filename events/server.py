@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import import_module
 from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -33,7 +32,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 from . import interpreter, logs, metrics, migrations, presence
 from .config import Settings
 from .errors import ConfigurationError, Unavailable, say
-from .later import load_functions, loaded_later, without_collecting
+from .later import load_functions, loaded, loaded_later, without_collecting
 
 if TYPE_CHECKING:
     from sqlalchemy import exc
@@ -306,8 +305,7 @@ class _Several(Multiprocess):
 
 def _load_for_copies() -> None:
     """What each of them needs before it can answer."""
-    with without_collecting():
-        import_module("events.app")
+    loaded("events.app")
 
 
 def _run_several(settings: Settings, host: str, workers: int) -> int:

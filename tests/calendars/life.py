@@ -6,22 +6,24 @@ outside the project can compare each with the one before.
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+from pytest import MonkeyPatch
 from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
 from events import migrations
 from events.app import publishing_of
 from events.branches.models import Branch, Status
-from events.calendars import derived, imports, store
+from events.calendars import derived, feeds, imports, store
 from events.calendars.content import Publishing
 from events.calendars.drafts import EventDraft, OverrideDraft
-from events.calendars.feed_rows import RowsKept
+from events.calendars.feed_rows import Found, RowsKept
 from events.calendars.feeds import Heading, Note, Variant, assemble, finished
 from events.calendars.horizon import rule_of
 from events.calendars.models import Event
@@ -34,6 +36,19 @@ from events.people.models import Role
 from events.places.geo import Point
 from events.web.posting import form_of
 from tests.conftest import branch, running, signed_in
+
+
+def readings(monkeypatch: MonkeyPatch) -> Sequence[object]:
+    """One more each time from now on that all of a feed is read."""
+    read, whole = list[object](), feeds._all
+
+    def noted(*asked: Any) -> Found:
+        read.append(asked)
+        return whole(*asked)
+
+    monkeypatch.setattr(feeds, "_all", noted)
+    return read
+
 
 BRANCHES = {
     "alder": ("Alder Club", Point(41.9227, -87.6533), "America/Chicago", "en"),

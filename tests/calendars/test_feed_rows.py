@@ -17,6 +17,7 @@ from events.calendars.models import Event
 from events.calendars.moves import ANYTHING, Move, Reach, move_revision
 from events.calendars.queries import EVERYTHING
 from events.db import Database, table_of
+from tests.calendars.life import readings
 from tests.calendars.test_feeds import HEADING, weekly
 from tests.conftest import NOW, Cast, counted
 
@@ -215,13 +216,7 @@ def test_a_feed_without_room_for_all_goes_on_with_what_was_beyond_what_is_known(
     database: Database, publishing: Publishing, cast: Cast, monkeypatch: pytest.MonkeyPatch, direction: int
 ) -> None:
     """To come, and over: as events are put off until next year, those that come next are shown."""
-    kept, whole, read = RowsKept(fewest=1), feeds._all, list[object]()
-
-    def noted(*asked: Any) -> Found:
-        read.append(asked)
-        return whole(*asked)
-
-    monkeypatch.setattr(feeds, "_all", noted)
+    kept, read = RowsKept(fewest=1), readings(monkeypatch)
     with database.writing() as session:
         for day in range(30):
             start = datetime(2026, 11, 24, 19) + direction * timedelta(days=day)

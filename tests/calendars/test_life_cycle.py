@@ -15,14 +15,14 @@ import recurring_ical_events
 import vobject
 from starlette.applications import Starlette
 
-from events.calendars import feed_rows, feeds
+from events.calendars import feeds
 from events.calendars.content import Publishing
 from events.calendars.feeds import Variant
 from events.calendars.queries import Selection
 from events.db import Database
 from events.people import permissions, sign_in
 from events.people.models import Role
-from tests.calendars.life import STEPS, World, lived, populate
+from tests.calendars.life import STEPS, World, lived, populate, readings
 from tests.conftest import signed_in
 
 VOLATILE = {"DTSTAMP", "LAST-MODIFIED", "SEQUENCE", "CREATED"}
@@ -213,15 +213,9 @@ def test_a_feed_that_has_no_room_for_all_is_made_of_what_is_known_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`World.feed` compares it with one that is made anew. Its 2,700 events were read again after each edit."""
-    room, read, whole = 30_000, list[object](), feeds._all
+    room, read = 30_000, readings(monkeypatch)
     monkeypatch.setattr(feeds, "LARGEST", room)
     monkeypatch.setattr(feeds, "MOST", room // feeds.SMALLEST_EVENT)
-
-    def noted(*asked: Any) -> feed_rows.Found:
-        read.append(asked)
-        return whole(*asked)
-
-    monkeypatch.setattr(feeds, "_all", noted)
     steps = [world.feed() for _ in lived(world, 120)]
     assert len(set(steps)) > 10 and max(map(len, steps)) < 1.2 * room
     assert len(read) < 1.5 * len(steps)  # one each by the feed that knows nothing
