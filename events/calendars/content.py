@@ -321,10 +321,13 @@ def _hosts_in_words(shown: Said, spoken: Language) -> str:
     return spoken.say(say("Held by %(names)s", names=spoken.listed(names))) if len(names) > 1 else ""
 
 
+_BEGINS, _LINE_ENDS, _ENDS = Markup("<p>"), Markup("<br>\n"), Markup("</p>\n")
+
+
 def in_paragraphs(texts: Iterable[str]) -> Markup:
     """Sentences (escaped here, unless they are Markup) as HTML; their lines stay lines."""
-    lines = (Markup("<br>\n").join(text.split("\n")) for text in texts if text)
-    return Markup("").join(Markup("<p>{}</p>\n").format(text) for text in lines)
+    lines = (escape(text).replace("\n", _LINE_ENDS) for text in texts if text)
+    return Markup("").join(_BEGINS + text + _ENDS for text in lines)
 
 
 def _linked(value: str) -> Markup | str:

@@ -31,7 +31,7 @@ class Front:
 class Item:
     """An entry. `id` is a URI, stable for life; `tags` are slugs with names, `authors` names with pages.
 
-    `language`: of the title.
+    `language`: of the title. `text` and `record` are for JSON Feed; Atom says the words as HTML alone.
     """
 
     id: str
@@ -40,9 +40,9 @@ class Item:
     language: str
     summary: str
     html: str
-    text: str
     published_at: datetime
     updated_at: datetime
+    text: str = ""
     tags: Sequence[tuple[str, str]] = ()
     authors: Sequence[tuple[str, str]] = ()
     record: Mapping[str, object] = field(default_factory=dict)

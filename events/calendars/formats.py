@@ -5,6 +5,7 @@ news, not fifty-two. CSV has a row for each date.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -199,12 +200,19 @@ def item(shown: Said, publishing: Publishing, spoken: Language) -> Item:
         language=shown.title_language,
         summary=summary,
         html=content.in_paragraphs([summary]) + content.in_html(shown, spoken) + content.in_paragraphs(later),
-        text="\n\n".join(part for part in (summary, content.in_words(shown, spoken), *later) if part),
         published_at=event.created_at,
         updated_at=event.modified_at,
         tags=[(topic.slug, topic.name) for topic in told.topics],
         authors=[(host.name, publishing.page_of_branch(host, spoken)) for host in told.hosts],
-        record=record(shown, publishing, spoken),
+    )
+
+
+def _in_full(shown: Said, publishing: Publishing, spoken: Language) -> Item:
+    """With what JSON Feed has besides: the words without their marks, and a record."""
+    one = item(shown, publishing, spoken)
+    plain = (one.summary, content.in_words(shown, spoken), *content.other_news(shown, spoken))
+    return replace(
+        one, text="\n\n".join(part for part in plain if part), record=record(shown, publishing, spoken)
     )
 
 
@@ -222,9 +230,9 @@ def _note(note: Note, heading: Heading) -> Item:
     )
 
 
-def _items(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> list[Item]:
+def _with_note(heading: Heading, items: Iterable[Item]) -> list[Item]:
     notes = [_note(heading.closed, heading)] if heading.closed else []
-    return [*notes, *(item(shown, publishing, spoken) for shown in events)]
+    return [*notes, *items]
 
 
 # ---------------------------------------------------------------- Atom and JSON Feed
@@ -232,8 +240,10 @@ def _items(heading: Heading, events: Iterable[Said], publishing: Publishing, spo
 
 def json_feed(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
     """Each item has its date in `_branchline`, as `record` makes it."""
-    return entries.json_feed(heading, _items(heading, events, publishing, spoken), publishing)
+    items = (_in_full(shown, publishing, spoken) for shown in events)
+    return entries.json_feed(heading, _with_note(heading, items), publishing)
 
 
 def atom(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
-    return entries.atom(heading, _items(heading, events, publishing, spoken), publishing)
+    items = (item(shown, publishing, spoken) for shown in events)
+    return entries.atom(heading, _with_note(heading, items), publishing)
