@@ -116,18 +116,23 @@ def create_app(settings: Settings) -> Starlette:
 
 
 def _state(settings: Settings) -> State:
-    pages = PAGES if settings.is_on_sqlite else PAGES_THAT_WAIT
-    threads = pages + REQUESTS + 2  # one of them for long lists, one for who asks whether it is well
-    database = Database(settings.database_url, size=threads, cache_kb=CACHE_KB)
+    numbers = {
+        "request": REQUESTS,
+        "page": PAGES if settings.is_on_sqlite else PAGES_THAT_WAIT,
+        "long": 1,  # for long lists
+        "probe": 1,  # for who asks whether it is well
+    }
+    threads = {name: ThreadPoolExecutor(number, name) for name, number in numbers.items()}
+    database = Database(settings.database_url, size=sum(numbers.values()), cache_kb=CACHE_KB)
     identity = read_identity(settings.site_dir)
     assets = Assets(identity)
     return State(
         settings=settings,
         database=database,
-        threads=ThreadPoolExecutor(REQUESTS, thread_name_prefix="request"),
-        pages=ThreadPoolExecutor(pages, thread_name_prefix="page"),
-        long=ThreadPoolExecutor(1, thread_name_prefix="long"),
-        probe=ThreadPoolExecutor(1, thread_name_prefix="probe"),
+        threads=threads["request"],
+        pages=threads["page"],
+        long=threads["long"],
+        probe=threads["probe"],
         limiter=Limiter(database, settings.secret_key, settings.rate_limits),
         gazetteer=Gazetteer(settings.gazetteer),
         whereabouts=Whereabouts(),

@@ -223,7 +223,7 @@ def _are_soon(session: Session, way: Way, shown: int, most: int, since: datetime
     dates = sa.select(occurrence.starts_at).where(*begin).order_by(occurrence.starts_at)
     farthest = dates.offset(most).limit(1).scalar_subquery()
     until = sa.func.coalesce(farthest, sa.literal(NEVER, occurrence.starts_at.type))
-    found = sa.select(occurrence.event_id).where(*begin, occurrence.starts_at < until, *way.met)
+    found = sa.select(occurrence.event_id).where(*begin, occurrence.starts_at <= until, *way.met)
     return _number_of(session, found.order_by(occurrence.starts_at).limit(shown)) >= shown
 
 
