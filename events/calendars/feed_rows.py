@@ -47,8 +47,14 @@ class Row(NamedTuple):
         """No text of anybody can hold such a line: in texts line breaks are escaped."""
         return self._replace(ics=self.ics.replace(_CANCELLED, _CONFIRMED))
 
-    def distance(self, day: datetime) -> timedelta:
-        return distance(_moment(self.begins_at), _moment(self.ends_at) if self.ends_at else None, day)
+    def place(self, day: datetime) -> "Place":
+        ends_at = _moment(self.ends_at) if self.ends_at else None
+        return distance(_moment(self.begins_at), ends_at, day), self.uid
+
+
+Place = tuple[
+    timedelta, str
+]  # who comes first where there is no room for all: how far from the day, then the UID
 
 
 def distance(begins_at: datetime, ends_at: datetime | None, day: datetime) -> timedelta:
@@ -129,10 +135,22 @@ def _as_json(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
 
 
 class Found(NamedTuple):
-    """`whole_within`: all rows that are nearer to today are there (`Row.distance`), of others some. None: all are."""
+    """`whole_until`: all rows up to that place are there (`Row.place`), of others some. None: all are.
+
+    A distance would not do: of thousands that begin at one moment some have no room.
+    """
 
     rows: Rows
-    whole_within: timedelta | None = None
+    whole_until: Place | None = None
+
+    def may_lack(self, left_out: Place | None) -> bool:
+        """Others that come before the first that is left out. None: all that is here has room."""
+        return self.whole_until is not None and (left_out is None or left_out > self.whole_until)
+
+    @property
+    def is_whole_nowhere(self) -> bool:
+        """What is on comes first, in no order."""
+        return self.whole_until is not None and not self.whole_until[0]
 
 
 class Reader(NamedTuple):
@@ -211,8 +229,8 @@ class RowsKept:
                 newer = some(session, moved)
                 rows |= newer
                 size += _size(newer.values())
-            found = answer = Found(rows, known.found.whole_within)
-        is_worth_it = self._fewest <= len(found.rows) <= 2 * most and found.whole_within != timedelta(0)
+            found = answer = Found(rows, known.found.whole_until)
+        is_worth_it = self._fewest <= len(found.rows) <= 2 * most and not found.is_whole_nowhere
         self._put(key, _Known(revision, day, found, size, some) if is_worth_it else None)
         return answer
 
@@ -243,17 +261,17 @@ def _size(rows: Iterable[Row]) -> int:
     return sum(sys.getsizeof(row.ics) + _BESIDE_TEXT for row in rows)
 
 
-def nearest(rows: Sequence[Row], day: datetime, most_bytes: int) -> tuple[list[Row], timedelta]:
-    """As many as fit, those first that are nearest to the day, and how far the first is that does not fit.
+def nearest(rows: Sequence[Row], day: datetime, most_bytes: int) -> tuple[list[Row], Place | None]:
+    """As many as fit, those first that are nearest to the day, and the place of the first that does not fit.
 
     Of the day and not of this moment, because the bytes stand for a day.
     """
     kept, size = set[int](), 0
-    left_out = timedelta.max
-    for far, _, row in sorted((row.distance(day), row.uid, row) for row in rows):
+    left_out = None
+    for place, row in sorted((row.place(day), row) for row in rows):
         size += len(row.ics.encode())
         if size > most_bytes:
-            left_out = far
+            left_out = place
             break
         kept.add(row.event_id)
     return [row for row in rows if row.event_id in kept], left_out

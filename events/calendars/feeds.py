@@ -17,15 +17,16 @@ import sqlalchemy as sa
 from sqlmodel import Session, col
 
 from ..db import table_of
+from . import feed_rows
 from .derived import TOLD_FOR, branch_scope, topic_scope
 from .entries import Front
-from .feed_rows import AtOnce, Found, Reader, Row, Rows, RowsKept, distance, mark, named, nearest, read, zones
+from .feed_rows import AtOnce, Found, Place, Reader, Row, Rows, RowsKept, named, read
 from .ics import Feed, calendar, standing_note
 from .kept import LONG_AGO, Finished, current_revision, midnight, next_midnight
 from .models import CALLED_OFF, PUBLIC, Departure, Event, Occurrence, Rendered
 from .moves import Reach
 from .queries import Numbers, Selection
-from .walking import few
+from .walking import by_bytes, few
 
 WINDOW = timedelta(days=60)  # what is past stays in feeds this long
 LARGEST = 950_000  # bytes of events: Google stops at 1 MB
@@ -34,17 +35,8 @@ MOST = LARGEST // SMALLEST_EVENT  # no feed can hold more events
 SCOPE = "scope"  # of a farewell; of what is alive none, which is the first
 # CSS names (RFC 7986 5.9) that can be told apart and read under white text.
 _COLORS = (
-    *(
-        "steelblue",
-        "seagreen",
-        "indianred",
-        "slateblue",
-        "darkgoldenrod",
-        "teal",
-        "mediumvioletred",
-        "sienna",
-    ),
-    *("olivedrab", "royalblue", "firebrick", "darkcyan"),
+    *("steelblue", "seagreen", "indianred", "slateblue", "darkgoldenrod", "teal", "mediumvioletred"),
+    *("sienna", "olivedrab", "royalblue", "firebrick", "darkcyan"),
 )
 
 
@@ -212,14 +204,14 @@ def _assembled(
 ) -> tuple[bytes, str]:
     found = _found(asked, heading.locale, revision, known)
     body, rows, left_out = _joined(asked, heading, found.rows)
-    if found.whole_within is not None and left_out >= found.whole_within:  # there may be others before it
+    if found.may_lack(left_out):
         found = _found(asked, heading.locale, revision, known, anew=True)
         body, rows, _ = _joined(asked, heading, found.rows)
-    return body, mark(rows) if any(row.ics for row in rows) else ""
+    return body, feed_rows.mark(rows) if any(row.ics for row in rows) else ""
 
 
-def _joined(asked: _Asked, heading: Heading, found: Rows) -> tuple[bytes, Sequence[Row], timedelta]:
-    """The calendar, what it is made of in the order of their first dates, and how far the first is that is left out."""
+def _joined(asked: _Asked, heading: Heading, found: Rows) -> tuple[bytes, Sequence[Row], Place | None]:
+    """The calendar, what it is made of in the order of their first dates, and the place of the first left out."""
     ordered = sorted(found.values(), key=attrgetter("begins_at", "uid"))
     if asked.variant.for_google:
         ordered = [row.for_google() for row in ordered]
@@ -227,8 +219,8 @@ def _joined(asked: _Asked, heading: Heading, found: Rows) -> tuple[bytes, Sequen
     if sum(len(row.ics) for row in rows) <= LARGEST:  # else it need not be written to know
         body = _written(rows, heading, heading.description, asked.now)
         if len(body) <= LARGEST:
-            return body, ordered, timedelta.max
-    rows, left_out = nearest(rows, asked.today, LARGEST)
+            return body, ordered, None
+    rows, left_out = feed_rows.nearest(rows, asked.today, LARGEST)
     description = f"{heading.description} {heading.capped}".strip()
     return _written(rows, heading, description, asked.now), rows, left_out
 
@@ -244,7 +236,7 @@ def _written(rows: Sequence[Row], heading: Heading, description: str, now: datet
     )
     notes = [heading.closed] if heading.closed else [] if rows else [heading.empty]
     texts = [standing_note(heading.source, note.title, note.text, note.url, now.date()) for note in notes]
-    return calendar(head, zones(rows), [*texts, *(row.ics for row in rows)])
+    return calendar(head, feed_rows.zones(rows), [*texts, *(row.ics for row in rows)])
 
 
 # ---------------------------------------------------------------- what is in a feed
@@ -264,21 +256,24 @@ def _all(asked: _Asked, locale: str) -> Found:
     met = asked.selection.conditions(asked.session, asked.numbers, most, asked.now)
     asked = replace(asked, conditions=met)
     rows = read(_everything(asked, locale), asked.session)
-    return Found(rows, _whole_within(asked) if len(rows) >= MOST else None)
+    return Found(rows, _whole_until(asked) if len(rows) >= MOST else None)
 
 
-def _whole_within(asked: _Asked) -> timedelta | None:
-    """Up to where none is missing of the ways that may have had too many: as far as the last that they took, which a
-    feed has no room for. Not so where those may be many that have no text, because they are hidden."""
+def _whole_until(asked: _Asked) -> Place | None:
+    """Up to where none is missing of the ways that may have had too many: to the last that they took, which a feed has
+    no room for. Not so where those may be many that have no text, because they are hidden."""
     if asked.variant.hide_cancelled:
-        return timedelta(0)
-    event, last = table_of(Event).c, list[timedelta]()
+        return timedelta(0), ""
+    event, last = table_of(Event).c, list[Place]()
     for way in _ways(asked):
         if way.first:
-            ordered = sa.select(event.begins_at, event.ends_at).where(*_mine(asked), way.condition)
-            ordered = ordered.order_by(*way.first, event.uid).offset(MOST - 1).limit(1)
+            ordered = sa.select(event.uid, event.begins_at, event.ends_at).where(*_mine(asked), way.condition)
+            ordered = ordered.order_by(*way.first, by_bytes(event.uid)).offset(MOST - 1).limit(1)
             found = asked.session.connection().execute(ordered).all()
-            last += [distance(begins_at, ends_at, asked.today) for begins_at, ends_at in found]
+            last += [
+                (feed_rows.distance(begins_at, ends_at, asked.today), uid)
+                for uid, begins_at, ends_at in found
+            ]
     return min(last, default=None)
 
 
@@ -304,7 +299,7 @@ def _chosen(asked: _Asked) -> sa.CompoundSelect[int]:
     for way in _ways(asked):
         ids = sa.select(event.id).where(*mine, way.condition)
         if way.first:
-            ids = sa.select(ids.order_by(*way.first, event.uid).limit(MOST).subquery().c.id)
+            ids = sa.select(ids.order_by(*way.first, by_bytes(event.uid)).limit(MOST).subquery().c.id)
         chosen.append(ids)
     return sa.union_all(*chosen, *(sa.select(event.id).where(again) for again in _drafts_again(asked)))
 

@@ -251,6 +251,28 @@ def ends_after(moment: object) -> sa.ColumnElement[bool]:
     return sa.type_coerce(_Hidden(ends_at), ends_at.type) > moment
 
 
+class _ByBytes(sa.sql.functions.GenericFunction[str]):
+    """A text in the order that SQLite and Python have, whatever the language is that PostgreSQL was set up in."""
+
+    name = "by_bytes"
+    inherit_cache = True
+
+
+@compiles(_ByBytes)
+def _collated(text: _ByBytes, compiler: SQLCompiler, **named: Any) -> str:
+    return f'{compiler.process(text.clauses, **named)} COLLATE "C"'
+
+
+@compiles(_ByBytes, "sqlite")
+def _as_sqlite_does(text: _ByBytes, compiler: SQLCompiler, **named: Any) -> str:
+    return compiler.process(text.clauses, **named)
+
+
+def by_bytes(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """To order by."""
+    return _ByBytes(text)
+
+
 class _DaysBefore(sa.sql.functions.GenericFunction[datetime]):
     """Two days before a moment, or a little more."""
 

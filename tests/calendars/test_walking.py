@@ -139,6 +139,16 @@ def test_a_feed_of_very_many_events_is_walked_to_and_the_same(
     assert (len(walks[0]), len(walks[1])) == (2, 0)
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_which_of_many_at_one_moment_have_room_does_not_depend_on_the_language_of_the_server(
+    filled: Database,
+) -> None:
+    with filled.reading() as session, counted(filled.engine) as statements:
+        feeds.assemble(session, NEAR, HEADING, NOW)
+    first = r'ORDER BY event\.(begins_at|ends_at DESC), event\.uid COLLATE "C"\s+LIMIT'
+    assert [len(re.findall(first, one)) for one in statements if "LIMIT" in one and "uid" in one] == [2]
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_feed_of_very_many_events_leaves_out_in_the_index_what_is_over(
     filled: Database, monkeypatch: pytest.MonkeyPatch
