@@ -1,6 +1,7 @@
 """What organizers write: Markdown without HTML, then an allow-list; and as plain text for calendars."""
 
 import re
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,10 +39,7 @@ _TAGS = {
 @lru_cache(maxsize=2048)
 def html(text: str) -> Markup:
     """Safe HTML; headings begin at h2, since a page has its own h1."""
-    tokens = _reader().parse(text)
-    for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(int(token.tag[1]) + 1, 4)}"
+    tokens = [_below_the_title(token) for token in _parsed(text)]
     rendered = _reader().renderer.render(tokens, _reader().options, {})
     clean = nh3.clean(
         rendered,
@@ -57,7 +55,7 @@ def html(text: str) -> Markup:
 def plain(text: str) -> str:
     """The text as it reads without marks: links as "words (address)", lists with hyphens."""
     out: list[str] = []
-    for token in _reader().parse(text):
+    for token in _parsed(text):
         if token.type == "inline":
             out.append(_inline(token.children or []))
         elif token.type in ("fence", "code_block"):
@@ -69,6 +67,18 @@ def plain(text: str) -> str:
         elif token.type in ("bullet_list_close", "ordered_list_close") and token.level == 0:
             out.append("\n")
     return re.sub(r"\n{3,}", "\n\n", "".join(out)).strip()
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> "Sequence[Token]":
+    """Most of what either takes; who needs both asks for them one after the other. The tokens are for reading."""
+    return _reader().parse(text)
+
+
+def _below_the_title(token: "Token") -> "Token":
+    if token.type not in ("heading_open", "heading_close"):
+        return token
+    return token.copy(tag=f"h{min(int(token.tag[1]) + 1, 4)}")
 
 
 @cache

@@ -8,6 +8,7 @@ import io
 import re
 from datetime import date, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -114,6 +115,18 @@ def test_any_markdown_becomes_html_of_a_few_elements_and_no_script(text: str) ->
             or not re.match(r"\s*[a-z][\w+.-]*:", address, re.IGNORECASE)
             for address in re.findall(r'href="([^"]*)"', attributes)
         )
+
+
+def test_a_text_is_parsed_once_for_both_and_is_the_same_when_it_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text, reader = "# What to bring\n\nA *drill*.", markdown._reader()
+    parse = Mock(side_effect=reader.parse)
+    monkeypatch.setattr(reader, "parse", parse)
+    for _ in range(2):
+        assert markdown.html.__wrapped__(text) == "<h2>What to bring</h2>\n<p>A <em>drill</em>.</p>\n"
+        assert markdown.plain.__wrapped__(text) == "What to bring\n\nA drill."
+    parse.assert_called_once_with(text)
 
 
 @EXAMPLES

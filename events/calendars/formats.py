@@ -20,6 +20,7 @@ from .horizon import rule_of
 from .timezones import zone
 
 DIGITS = 6  # of degrees: 10 cm
+MOST_CHARACTERS = 1_000_000  # of what the entries of a list say; as much as calendar apps take
 COLUMNS = (
     *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
     *("latitude", "longitude", "branches", "topics", "online_url", "url"),
@@ -231,8 +232,15 @@ def _note(note: Note, heading: Heading) -> Item:
 
 
 def _with_note(heading: Heading, items: Iterable[Item]) -> list[Item]:
-    notes = [_note(heading.closed, heading)] if heading.closed else []
-    return [*notes, *items]
+    """As many as there is room for: programs take the whole list each time that something has moved."""
+    found = [_note(heading.closed, heading)] if heading.closed else []
+    size = 0
+    for one in items:
+        size += len(one.html) + len(one.text)
+        if size > MOST_CHARACTERS:
+            break
+        found.append(one)
+    return found
 
 
 # ---------------------------------------------------------------- Atom and JSON Feed
