@@ -295,6 +295,7 @@ def test_many_dates_are_read_some_at_once_and_others_go_first_in_between(
 def test_fifty_events_take_as_many_queries_as_five(
     database: Database, app: Starlette, ben: TestClient, publishing: Publishing, cast: Cast
 ) -> None:
+    """Or one less: the words are soon found among the next dates of fifty, which are not looked through then."""
     served: Database = app.state.branchline.database
     taken: dict[int, dict[str, int]] = {}
     for total in (5, 50):
@@ -307,7 +308,8 @@ def test_fifty_events_take_as_many_queries_as_five(
                 ben.get(f"{path}?q=tool" if path.startswith("/events") else path)
             taken[total][path] = len(statements)
     few, many = (taken[total].pop("/events.csv") for total in (5, 50))
-    assert taken[5] == taken[50] and min(taken[5].values()) > 4, taken
+    assert min(taken[5].values()) > 4
+    assert {taken[5][path] - taken[50][path] for path in taken[5]} <= {0, 1}, taken
     assert many - few == 4 * (lists.MOST_DATES // lists.AT_ONCE - 3)  # 20 turns, and 3 for some 300 dates
 
 
