@@ -52,9 +52,8 @@ class Row(NamedTuple):
         return distance(_moment(self.begins_at), ends_at, day), self.uid
 
 
-Place = tuple[
-    timedelta, str
-]  # who comes first where there is no room for all: how far from the day, then the UID
+# Who comes first where there is no room for all: how far from the day, then the UID.
+Place = tuple[timedelta, str]
 
 
 def distance(begins_at: datetime, ends_at: datetime | None, day: datetime) -> timedelta:

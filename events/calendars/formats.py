@@ -5,7 +5,6 @@ news, not fifty-two. CSV has a row for each date.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -189,31 +188,26 @@ def _cell(value: object) -> str | float | None:
 # ---------------------------------------------------------------- entries
 
 
-def item(shown: Said, publishing: Publishing, spoken: Language) -> Item:
-    """An event by the date that comes next, and what is off or moved later on."""
+def item(shown: Said, publishing: Publishing, spoken: Language, *, in_full: bool = False) -> Item:
+    """An event by the date that comes next, and what is off or moved later on. `in_full`: for JSON Feed."""
     event, told = shown.event, shown.told
     summary = "\n".join(part for part in (content.when(shown, spoken), str(shown.place)) if part)
     later = content.other_news(shown, spoken)
+    html = content.in_paragraphs([summary]) + content.in_html(shown, spoken) + content.in_paragraphs(later)
+    plain = (summary, content.in_words(shown, spoken), *later) if in_full else ()
     return Item(
         id=urn(event.uid),
         url=publishing.page_of(event, spoken),
         title=content.dated_headline(shown, publishing, spoken),
         language=shown.title_language,
         summary=summary,
-        html=content.in_paragraphs([summary]) + content.in_html(shown, spoken) + content.in_paragraphs(later),
+        html=html,
+        text="\n\n".join(part for part in plain if part),
         published_at=event.created_at,
         updated_at=event.modified_at,
         tags=[(topic.slug, topic.name) for topic in told.topics],
         authors=[(host.name, publishing.page_of_branch(host, spoken)) for host in told.hosts],
-    )
-
-
-def _in_full(shown: Said, publishing: Publishing, spoken: Language) -> Item:
-    """With what JSON Feed has besides: the words without their marks, and a record."""
-    one = item(shown, publishing, spoken)
-    plain = (one.summary, content.in_words(shown, spoken), *content.other_news(shown, spoken))
-    return replace(
-        one, text="\n\n".join(part for part in plain if part), record=record(shown, publishing, spoken)
+        record=record(shown, publishing, spoken) if in_full else {},
     )
 
 
@@ -248,7 +242,7 @@ def _with_note(heading: Heading, items: Iterable[Item]) -> list[Item]:
 
 def json_feed(heading: Heading, events: Iterable[Said], publishing: Publishing, spoken: Language) -> bytes:
     """Each item has its date in `_branchline`, as `record` makes it."""
-    items = (_in_full(shown, publishing, spoken) for shown in events)
+    items = (item(shown, publishing, spoken, in_full=True) for shown in events)
     return entries.json_feed(heading, _with_note(heading, items), publishing)
 
 

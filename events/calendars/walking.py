@@ -227,6 +227,19 @@ def _are_soon(session: Session, way: Way, shown: int, most: int, since: datetime
     return _number_of(session, found.order_by(occurrence.starts_at).limit(shown)) >= shown
 
 
+def _said_as(function: type[sa.sql.functions.GenericFunction[Any]], usual: str, to_sqlite: str) -> None:
+    """How a function of ours is written in SQL, around what it is given."""
+
+    def writer(form: str) -> Callable[..., str]:
+        def written(called: Any, compiler: SQLCompiler, **named: Any) -> str:
+            return form.format(*(compiler.process(each, **named) for each in called.clauses))
+
+        return written
+
+    compiles(function)(writer(usual))
+    compiles(function, "sqlite")(writer(to_sqlite))
+
+
 class _Hidden(sa.sql.functions.GenericFunction[Any]):
     """A column as it is, but SQLite's planner does not take an index of it. PostgreSQL finds its own way."""
 
@@ -234,14 +247,7 @@ class _Hidden(sa.sql.functions.GenericFunction[Any]):
     inherit_cache = True
 
 
-@compiles(_Hidden)
-def _as_it_is(column: _Hidden, compiler: SQLCompiler, **named: Any) -> str:
-    return compiler.process(column.clauses, **named)
-
-
-@compiles(_Hidden, "sqlite")
-def _plus(column: _Hidden, compiler: SQLCompiler, **named: Any) -> str:
-    return f"+{compiler.process(column.clauses, **named)}"
+_said_as(_Hidden, "{}", "+{}")
 
 
 def ends_after(moment: object) -> sa.ColumnElement[bool]:
@@ -258,14 +264,7 @@ class _ByBytes(sa.sql.functions.GenericFunction[str]):
     inherit_cache = True
 
 
-@compiles(_ByBytes)
-def _collated(text: _ByBytes, compiler: SQLCompiler, **named: Any) -> str:
-    return f'{compiler.process(text.clauses, **named)} COLLATE "C"'
-
-
-@compiles(_ByBytes, "sqlite")
-def _as_sqlite_does(text: _ByBytes, compiler: SQLCompiler, **named: Any) -> str:
-    return compiler.process(text.clauses, **named)
+_said_as(_ByBytes, '{} COLLATE "C"', "{}")
 
 
 def by_bytes(text: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
@@ -280,14 +279,7 @@ class _DaysBefore(sa.sql.functions.GenericFunction[datetime]):
     inherit_cache = True
 
 
-@compiles(_DaysBefore)
-def _two_days_before(before: _DaysBefore, compiler: SQLCompiler, **named: Any) -> str:
-    return f"({compiler.process(before.clauses, **named)} - interval '2 days')"
-
-
-@compiles(_DaysBefore, "sqlite")
-def _as_a_day(before: _DaysBefore, compiler: SQLCompiler, **named: Any) -> str:
-    return f"date({compiler.process(before.clauses, **named)}, '-2 days')"
+_said_as(_DaysBefore, "({} - interval '2 days')", "date({}, '-2 days')")
 
 
 class _IsLong(sa.sql.functions.GenericFunction[bool]):
@@ -297,16 +289,7 @@ class _IsLong(sa.sql.functions.GenericFunction[bool]):
     inherit_cache = True
 
 
-@compiles(_IsLong)
-def _more_than_two_days(long: _IsLong, compiler: SQLCompiler, **named: Any) -> str:
-    end, start = (compiler.process(each, **named) for each in long.clauses)
-    return f"{end} - {start} > interval '2 days'"
-
-
-@compiles(_IsLong, "sqlite")
-def _in_days(long: _IsLong, compiler: SQLCompiler, **named: Any) -> str:
-    end, start = (compiler.process(each, **named) for each in long.clauses)
-    return f"julianday({end}) - julianday({start}) > 2"
+_said_as(_IsLong, "{} - {} > interval '2 days'", "julianday({}) - julianday({}) > 2")
 
 
 def begins_late_enough(way: Way, since: object) -> list[sa.ColumnElement[bool]]:
