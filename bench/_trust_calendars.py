@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +36,7 @@ from events.calendars import store
 from events.calendars.content import Publishing
 from events.calendars.models import CalendarSource, Event, SourceState
 from events.db import Database
-from tests.fixtures.hostile_calendars import Hostile, hostile_calendars
+from tests.fixtures.hostile_calendars import Hostile, as_file, hostile_calendars
 from tests.namespace import ADDRESS, Upstream, public_upstream
 from tests.namespace import Answer as Said
 
@@ -72,16 +72,24 @@ def run(options: argparse.Namespace) -> bool:
     good = measured(files)
     if options.ways == "read":
         return good
+    ways = ("upload", "follow") if options.ways == "both" else (options.ways,)
     with TemporaryDirectory() as folder, public_upstream() as upstream, scene(Path(folder), upstream) as site:
+        for way in ways:
+            site.bring(ordinary(day), way)
         with visiting(site.address, partial(started, upstream)) as alone:
             time.sleep(10)
         with visiting(site.address, partial(started, upstream)) as seen:
-            for way in ("upload", "follow") if options.ways == "both" else (options.ways,):
+            for way in ways:
                 for file in progress(f"brought in by {way}", files):
                     site.bring(file, way)
             site.untouched()
     alone.say("a visitor before: median/p99/longest")
     return all((good, site.told(), seen.say("a visitor meanwhile", MOST_MS, share=1.0)))
+
+
+def ordinary(day: date) -> Hostile:
+    event = f"UID:ordinary\r\nDTSTART:{day:%Y%m%d}T180000Z\r\nDURATION:PT2H\r\nSUMMARY:A usual evening\r\n"
+    return Hostile("ordinary", lambda: as_file(f"BEGIN:VEVENT\r\n{event}END:VEVENT\r\n"))
 
 
 # ---------------------------------------------------------------- the process that reads

@@ -6,7 +6,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -47,20 +47,20 @@ class Row(NamedTuple):
         """No text of anybody can hold such a line: in texts line breaks are escaped."""
         return self._replace(ics=self.ics.replace(_CANCELLED, _CONFIRMED))
 
+    def is_over(self, day: datetime) -> bool:
+        return self.ends_at is not None and _moment(self.ends_at) < day
+
     def place(self, day: datetime) -> "Place":
-        ends_at = _moment(self.ends_at) if self.ends_at else None
-        return distance(_moment(self.begins_at), ends_at, day), self.uid
+        """From that day; nothing for what is on or goes on."""
+        begins_at = _moment(self.begins_at)
+        if begins_at > day:
+            return begins_at - day, self.uid
+        return max(day - _moment(self.ends_at), _NOTHING) if self.ends_at else _NOTHING, self.uid
 
 
 # Who comes first where there is no room for all: how far from the day, then the UID.
 Place = tuple[timedelta, str]
-
-
-def distance(begins_at: datetime, ends_at: datetime | None, day: datetime) -> timedelta:
-    """From that day; nothing for what is on or goes on."""
-    if begins_at > day:
-        return begins_at - day
-    return max(day - ends_at, timedelta(0)) if ends_at else timedelta(0)
+_NOTHING = timedelta(0)
 
 
 def _zone(ics: str, start: str | datetime) -> tuple[str, int] | None:
@@ -73,8 +73,11 @@ def _zone(ics: str, start: str | datetime) -> tuple[str, int] | None:
 
 
 def _moment(value: str | datetime) -> datetime:
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    if isinstance(value, str):
+        return datetime.fromisoformat(
+            f"{value}+00:00"
+        )  # SQLite's have no zone; to add it afterwards takes longer
+    return value
 
 
 Rows = Mapping[int, Row]

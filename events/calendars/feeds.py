@@ -6,7 +6,7 @@ drops what is past. Its ETag is the hash of its bytes, so it changes when, and o
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -256,25 +256,21 @@ def _all(asked: _Asked, locale: str) -> Found:
     met = asked.selection.conditions(asked.session, asked.numbers, most, asked.now)
     asked = replace(asked, conditions=met)
     rows = read(_everything(asked, locale), asked.session)
-    return Found(rows, _whole_until(asked) if len(rows) >= MOST else None)
+    return Found(rows, _whole_until(asked, rows.values()) if len(rows) >= MOST else None)
 
 
-def _whole_until(asked: _Asked) -> Place | None:
+def _whole_until(asked: _Asked, rows: Iterable[Row]) -> Place | None:
     """Up to where none is missing of the ways that may have had too many: to the last that they took, which a feed has
-    no room for. Not so where those may be many that have no text, because they are hidden."""
+    no room for. Not so where those may be many that have no text, because they are hidden.
+
+    What other ways took besides can only make it less.
+    """
     if asked.variant.hide_cancelled:
         return timedelta(0), ""
-    event, last = table_of(Event).c, list[Place]()
-    for way in _ways(asked):
-        if way.first:
-            ordered = sa.select(event.uid, event.begins_at, event.ends_at).where(*_mine(asked), way.condition)
-            ordered = ordered.order_by(*way.first, by_bytes(event.uid)).offset(MOST - 1).limit(1)
-            found = asked.session.connection().execute(ordered).all()
-            last += [
-                (feed_rows.distance(begins_at, ends_at, asked.today), uid)
-                for uid, begins_at, ends_at in found
-            ]
-    return min(last, default=None)
+    day, coming, over = asked.today, list[Place](), list[Place]()
+    for row in rows:
+        (over if row.is_over(day) else coming).append(row.place(day))
+    return min((sorted(places)[MOST - 1] for places in (coming, over) if len(places) >= MOST), default=None)
 
 
 def _everything(asked: _Asked, locale: str) -> list[AtOnce]:

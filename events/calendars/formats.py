@@ -19,7 +19,7 @@ from .horizon import rule_of
 from .timezones import zone
 
 DIGITS = 6  # of degrees: 10 cm
-MOST_CHARACTERS = 1_000_000  # of what the entries of a list say; as much as calendar apps take
+MOST_BYTES = 1_000_000  # of what the entries of a list say; as much as calendar apps take
 COLUMNS = (
     *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
     *("latitude", "longitude", "branches", "topics", "online_url", "url"),
@@ -230,8 +230,8 @@ def _with_note(heading: Heading, items: Iterable[Item]) -> list[Item]:
     found = [_note(heading.closed, heading)] if heading.closed else []
     size = 0
     for one in items:
-        size += len(one.html) + len(one.text)
-        if size > MOST_CHARACTERS:
+        size += len(f"{one.html}{one.text}".encode())
+        if size > MOST_BYTES:
             break
         found.append(one)
     return found
