@@ -1,14 +1,18 @@
 """The Chromium that the browser tests drive: finds it, and starts it so that it calls nobody.
 
-Run as a script it prints where it is; `./dev test` asks that way before it brings one.
+Run as a script it prints where it is; `./dev test` asks that way whether to bring one, before Playwright is there.
 """
+
+from __future__ import annotations
 
 import ctypes
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Browser, Playwright
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
 
 # The first is Chromium without the windows, tabs and menus that nobody sees: the stories take half the time in it.
 NAMES = (

@@ -620,9 +620,10 @@ def unending() -> Iterator[bytes]:
 
 
 def test_what_we_guard_against_is_there() -> None:
-    """Python 3.11.7 makes a header of an encoded word; later ones refuse to write such a mail at all."""
+    """Of an encoded word that somebody typed Python 3.11.2 makes a line break and 3.11.7 a header; later ones refuse to
+    write such a mail at all."""
     naive = EmailMessage(policy=SMTP)
-    naive["Subject"] = "=?utf-8?q?x=0d=0aBcc:_eve@example.org?="
+    naive["Subject"] = typed = "=?utf-8?q?x=0d=0aBcc:_eve@example.org?="
     naive.set_content("Hello")
     with suppress(MessageError):
-        assert b"\r\nBcc: eve@example.org\r\n" in naive.as_bytes()
+        assert message_from_bytes(naive.as_bytes(), policy=SMTP)["Subject"] != typed
