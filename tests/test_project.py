@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -288,6 +289,37 @@ def test_the_workbench_needs_only_the_standard_library() -> None:
     assert {name.split(".")[0] for name in imported(Path("dev"), tree)} <= sys.stdlib_module_names
     assert os.access(ROOT / "dev", os.X_OK)
     assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("system", "taken"),
+    [
+        (("3.11", 0.010), True),
+        (("3.11", 0.018), False),  # hardly quicker
+        (("3.12", 0.010), False),
+        (("", float("inf")), False),  # it cannot make .venv
+    ],
+)
+def test_the_systems_python_is_taken_where_it_is_the_same_and_much_quicker(
+    system: tuple[str, float], taken: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that pyenv built takes up to twice as long for all that is computed."""
+    python = tmp_path / "python3"
+    python.touch()
+    dev = runpy.run_path(str(ROOT / "dev"), run_name="dev")
+    monkeypatch.setattr("shutil.which", lambda name, path=None: str(python))
+    monkeypatch.setitem(
+        dev["quicker_python"].__globals__,
+        "probe",
+        lambda of: system if of == str(python) else ("3.11", 0.020),
+    )
+    assert dev["quicker_python"]() == (str(python) if taken else sys.executable)
+
+
+def test_a_python_is_asked_which_it_is_and_how_quick() -> None:
+    dev = runpy.run_path(str(ROOT / "dev"), run_name="dev")
+    version, seconds = dev["probe"](sys.executable)
+    assert version == f"{sys.version_info.major}.{sys.version_info.minor}" and 0 < seconds < 1
 
 
 # --- Locks
