@@ -34,8 +34,6 @@ ARGUMENTS = (
     "--no-first-run",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
 )
-# It draws in as few threads and processes as it can, which takes a quarter less time.
-IN_ONE_PLACE = ("--disable-threaded-compositing", "--in-process-gpu", "--disable-site-isolation-trials")
 
 
 class NoChromium(Exception):

@@ -20,7 +20,7 @@ from playwright.sync_api import (
 
 from events.config import Settings
 from events.server import listen
-from tests.chromium import IN_ONE_PLACE, launch
+from tests.chromium import launch
 from tests.conftest import running
 
 
@@ -56,7 +56,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = launch(playwright, *IN_ONE_PLACE)
+    browser = launch(playwright)
     yield browser
     browser.close()
 
