@@ -73,11 +73,8 @@ def _zone(ics: str, start: str | datetime) -> tuple[str, int] | None:
 
 
 def _moment(value: str | datetime) -> datetime:
-    if isinstance(value, str):
-        return datetime.fromisoformat(
-            f"{value}+00:00"
-        )  # SQLite's have no zone; to add it afterwards takes longer
-    return value
+    """SQLite's have no zone, and to add it afterwards takes longer."""
+    return datetime.fromisoformat(f"{value}+00:00") if isinstance(value, str) else value
 
 
 Rows = Mapping[int, Row]
