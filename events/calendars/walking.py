@@ -153,9 +153,7 @@ def is_large(
     until, large = known.get(key, (0.0, False))
     if time.monotonic() >= until:
         most, ids = few(session, shown), selecting()
-        large = _are_more(session, ids, most) and _are_soon(
-            session, walk(Met(among=[ids])), shown, most, since
-        )
+        large = _are_more(session, ids, most) and _are_soon(session, Met(among=[ids]), shown, most, since)
         if len(known) >= MOST_REMEMBERED:
             known.clear()
         known[key] = time.monotonic() + REMEMBERED_S, large
@@ -178,12 +176,17 @@ def walk(met: Met) -> Way:
 
     First what an index knows of the event's number, because to read what events say takes three times as long.
     """
-    date = col(Occurrence.event_id)
+    occurrence = table_of(Occurrence)
+    return Way(occurrence, _asked(met, occurrence.c.event_id))
+
+
+def _asked(met: Met, date: sa.ColumnElement[Any]) -> list[sa.ColumnElement[bool]]:
+    """The same of each number of an event in the column `date`."""
     asked = [_has(ids, date) for ids in met.among]
     if met.on_row:
         event = sa.exists().where(col(Event.id) == date, *met.on_row)
-        asked.append(event.correlate(table_of(Occurrence)))
-    return Way(table_of(Occurrence), asked)
+        asked.append(event.correlate(date.table))
+    return asked
 
 
 def few(session: Session, shown: int) -> int:
@@ -206,7 +209,7 @@ def searched(session: Session, met: Met, shown: int, most: int, since: datetime)
     takes a tenth of a second for a hundred thousand, and not each of their dates: for the few that end after `since`.
     """
     way = walk(met)
-    if _are_soon(session, way, shown, most, since):
+    if _are_soon(session, met, shown, most, since):
         return way
     event = table_of(Event).c
     # Hidden from the planner, or it would take the index of the end and read the events in no order.
@@ -216,15 +219,12 @@ def searched(session: Session, met: Met, shown: int, most: int, since: datetime)
     return straight([event.id.in_(ids)]) if len(ids) <= most else way
 
 
-def _are_soon(session: Session, way: Way, shown: int, most: int, since: datetime) -> bool:
-    """Whether a walk from `since` finds so many among its first `most` dates."""
-    occurrence = table_of(Occurrence).c
-    begin = _from(way, since)
-    dates = sa.select(occurrence.starts_at).where(*begin).order_by(occurrence.starts_at)
-    farthest = dates.offset(most).limit(1).scalar_subquery()
-    until = sa.func.coalesce(farthest, sa.literal(NEVER, occurrence.starts_at.type))
-    found = sa.select(occurrence.event_id).where(*begin, occurrence.starts_at <= until, *way.met)
-    return _number_of(session, found.order_by(occurrence.starts_at).limit(shown)) >= shown
+def _are_soon(session: Session, met: Met, shown: int, most: int, since: datetime) -> bool:
+    """Whether a walk from `since` finds so many among its first `most` dates, however many begin at one moment."""
+    dates = sa.select(col(Occurrence.event_id)).where(*_from(straight(), since))
+    first = dates.order_by(col(Occurrence.starts_at), col(Occurrence.event_id)).limit(most).subquery()
+    date = first.c.event_id
+    return _number_of(session, sa.select(date).where(*_asked(met, date)).limit(shown)) >= shown
 
 
 def _said_as(function: type[sa.sql.functions.GenericFunction[Any]], usual: str, to_sqlite: str) -> None:
