@@ -4,7 +4,8 @@ For each engine: `branchline events import` of a file made for it, killed withou
 then once more, when there is nothing left to do. Then a file of as many events as the upload form takes is brought in
 by it; the server is killed in the middle of that and started again (its lease of the work, a quarter of an hour, is
 ended by hand). All the while a visitor asks for pages and feeds, and an organizer saves an event. Every event of the
-files must be there in the end, once. PostgreSQL is a throw-away server without fsync.
+files must be there in the end, once. PostgreSQL is a throw-away server without fsync. `--among` so many that are there
+already `--events` of them show in minutes how long visitors wait when very many are stored.
 """
 
 import argparse
@@ -26,16 +27,20 @@ from sqlmodel import col, select
 
 from bench._browser import GONE, Browser, changed, fields_of, organizer
 from bench._load import HOST, ROOT, engines, figure
+from bench._synthetic import fill
 from bench._visitor import visiting
 from bench.start import children
 from events import migrations
+from events.app import publishing_of
 from events.branches.models import Branch
 from events.calendars.models import CalendarSource, Event, SourceState
+from events.config import Settings
 from events.db import Database, table_of
 
 PORT = 8271
 EVENTS = 100_000
 OF_A_FORM = 4900
+BRANCHES = 100  # of the events that are there before
 MOST_MB, MOST_MS, SAVED_WITHIN_MS = 150.0, 250.0, 1000.0
 KILLED_AT = 0.4  # of the events
 WATCH_EVERY_S = 0.2
@@ -45,6 +50,7 @@ HEAD, END = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//bench//import//EN\r\n",
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, default=EVENTS)
+    parser.add_argument("--among", type=int, default=0, help="made-up events that are there before")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--ways", choices=("command", "form", "both"), default="both")
 
@@ -55,7 +61,7 @@ def run(options: argparse.Namespace) -> bool:
         for name, url_of in found.items():
             place = Path(folder, name)
             place.mkdir()
-            scene = Scene(place, url_of("import"))
+            scene = Scene(place, url_of("import"), options.among)
             print(f"\n{name}")
             with scene.served():
                 scene.sign_in()
@@ -174,6 +180,7 @@ class Imported:
 class Scene:
     folder: Path
     url: str
+    among: int = 0
     database: Database = field(init=False)
     ana: Browser = field(init=False)
     event: int = 0
@@ -183,6 +190,9 @@ class Scene:
     def __post_init__(self) -> None:
         self.database = Database(self.url, size=1)
         migrations.upgrade(self.database)
+        if self.among:
+            publishing = publishing_of(Settings.from_environment(self.environment))
+            fill(self.database, branches=BRANCHES, events=self.among, publishing=publishing)
         with self.database.writing() as session:
             self.alder = Branch(
                 slug="alder", name="Alder", timezone="America/Chicago", updated_at=datetime.now(UTC)
@@ -235,7 +245,7 @@ class Scene:
         written(first, 1, "first")
         self.imported(first)
         with self.database.reading() as session:
-            self.event = session.exec(select(Event.id)).one() or 0
+            self.event = session.exec(select(Event.id).where(col(Event.source_uid) == "first-0")).one() or 0
 
     def imported(self, file: Path, kill_at: int = 0) -> Imported:
         """By the command; with `kill_at`, until so many events of the file are there."""
