@@ -13,10 +13,12 @@ from .queries import Selection, since
 from .walking import Way, begins_late_enough, straight
 
 
-def number_up_to(session: Session, selection: Selection, now: datetime, most: int) -> int:
+def number_up_to(
+    session: Session, selection: Selection, now: datetime, most: int, way: Way | None = None
+) -> int:
     """Of the dates that `queries.upcoming` lists; `most` + 1 when there are more."""
-    begin = since(selection, now)
-    way, days = selection.way(session, most, begin), selection.dates()
+    begin, days = since(selection, now), selection.dates()
+    way = way or selection.way(session, most, begin)
     query = _counted(way, days) if way.met or days else _all_counted()
     asked = {"since": begin, "most": most + 1}
     number: int = session.connection().execute(query, asked).scalar_one()

@@ -19,7 +19,7 @@ from .horizon import rule_of
 from .timezones import zone
 
 DIGITS = 6  # of degrees: 10 cm
-MOST_BYTES = 500_000  # of what the entries of a list say: programs take the whole list at each poll
+MOST_BYTES = 300_000  # of what the entries of a list say: programs take the whole list at each poll
 COLUMNS = (
     *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
     *("latitude", "longitude", "branches", "topics", "online_url", "url"),

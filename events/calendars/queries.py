@@ -131,14 +131,20 @@ EVERYTHING = Selection()
 
 
 def upcoming(
-    session: Session, selection: Selection, now: datetime, *, page: int = 1, size: int = PAGE
+    session: Session,
+    selection: Selection,
+    now: datetime,
+    *,
+    page: int = 1,
+    size: int = PAGE,
+    way: Way | None = None,
 ) -> tuple[list[Listed], bool]:
     """Dates that are not over, soonest first, and whether there are more. NotFound past the end.
 
-    With `selection.first` in the past, dates since then.
+    With `selection.first` in the past, dates since then. `way`: that of the selection, if it is known.
     """
-    begin = since(selection, now)
-    way, days = selection.way(session, page * size, begin), selection.dates()
+    begin, days = since(selection, now), selection.dates()
+    way = way or selection.way(session, page * size, begin)
     query = _soonest_of(way, days) if way.met or days else _soonest()
     found = _listed(session, query, size, since=begin, skip=(page - 1) * size)
     if page > 1 and not found[0]:

@@ -10,6 +10,7 @@ from ..calendars.add_links import add_links
 from ..calendars.models import Topic
 from ..calendars.offered import languages_in_use
 from ..calendars.queries import Listed, Selection
+from ..calendars.walking import Way
 from ..errors import Unreadable, say
 from . import freshness, linked_data, list_words, pictures
 from .endpoints import now
@@ -39,11 +40,14 @@ def listing(request: Request, session: Session) -> Response:
     form = query(request)
     page = page_number(form)
     rows: list[Listed] = []
-    more = False
+    more, way = False, None
     selection, finding = select_kindly(request, session, form)
     if finding.problem is None:
-        rows, more = queries.upcoming(session, selection, now(), page=page)
-    return _list_page(request, session, "calendars/list.html", form, selection, finding, rows, page, more)
+        way = list_words.way_to_words(session, selection)
+        rows, more = queries.upcoming(session, selection, now(), page=page, way=way)
+    return _list_page(
+        request, session, "calendars/list.html", form, selection, finding, rows, page, more, way=way
+    )
 
 
 def topic(request: Request, session: Session) -> Response:
@@ -68,6 +72,7 @@ def _list_page(
     page: int,
     more: bool,
     topic: Topic | None = None,
+    way: Way | None = None,
 ) -> Response:
     feed_path = f"/topics/{topic.slug}.ics" if topic else "/events.ics"
     spoken, typed = language_of(request), form.only(FILTERS)
@@ -100,7 +105,7 @@ def _list_page(
             *chips(request, session, form, selection),
         ],
         heading=list_words.heading(session, selection),
-        length=list_words.length(request, session, selection, rows, page, more),
+        length=list_words.length(request, session, selection, rows, page, more, way),
         days_to_choose=list_words.days_to_choose(request, form, today),
         wider=list_words.wider(request, form, selection),
         previous=page_link(request, form, FILTERS, page - 1) if page > 1 else None,

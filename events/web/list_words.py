@@ -12,6 +12,7 @@ from ..calendars import queries
 from ..calendars.counting import number_up_to
 from ..calendars.queries import PAGE, Listed, Selection
 from ..calendars.timezones import to_wall
+from ..calendars.walking import Way
 from ..errors import Message, say
 from ..language import Language
 from ..places.geo import Distance
@@ -37,15 +38,26 @@ def heading(session: Session, selection: Selection) -> Message:
     return say("Events")
 
 
+def way_to_words(session: Session, selection: Selection) -> Way | None:
+    """To as many dates as are counted, and so to those of a page: words need not be looked for once for each."""
+    return selection.way(session, MOST_COUNTED, queries.since(selection, now())) if selection.text else None
+
+
 def length(
-    request: Request, session: Session, selection: Selection, rows: Sequence[Listed], page: int, more: bool
+    request: Request,
+    session: Session,
+    selection: Selection,
+    rows: Sequence[Listed],
+    page: int,
+    more: bool,
+    way: Way | None = None,
 ) -> str:
     """How many there are, or which of how many these are; nothing when there are none."""
     spoken = language_of(request)
     before = (page - 1) * PAGE
     if page == 1 and not more:
         return _all(spoken, len(rows), selection) if rows else ""
-    number = _counted(request, session, selection) if more else before + len(rows)
+    number = _counted(request, session, selection, way) if more else before + len(rows)
     values = {"first": before + 1, "last": before + len(rows), "num": min(number, MOST_COUNTED)}
     if number <= MOST_COUNTED:
         return spoken.gettext("Events %(first)d to %(last)d of %(num)d") % values
@@ -54,9 +66,9 @@ def length(
     return spoken.gettext("Events %(first)d to %(last)d of more than %(num)d") % values
 
 
-def _counted(request: Request, session: Session, selection: Selection) -> int:
+def _counted(request: Request, session: Session, selection: Selection, way: Way | None) -> int:
     def count() -> int:
-        return number_up_to(session, selection, now(), MOST_COUNTED)
+        return number_up_to(session, selection, now(), MOST_COUNTED, way)
 
     is_personal = selection.near is not None or selection.text
     return count() if is_personal else shared(request, ("number", selection), count)

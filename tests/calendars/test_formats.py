@@ -155,10 +155,10 @@ def test_a_list_has_no_more_entries_than_there_is_room_for_and_the_soonest_first
     """A hundred with very long texts were 3 MB at each poll; in letters of two bytes still 2 MB."""
     many = [shown(told(id=number, uid=f"{number:032}", description=text)) for number in range(60)]
     items = json_feed(*many)["items"]
-    assert 10 < len(items) < 15
+    assert 5 < len(items) < 10
     assert [item["id"] for item in items] == [urn(f"{number:032}") for number in range(len(items))]
     entries = [of(entry, "id") for entry in atom(*many).findall(f"{{{ATOM}}}entry")]
-    assert 20 < len(entries) < 30 and entries[: len(items)] == [item["id"] for item in items]
+    assert 10 < len(entries) < 20 and entries[: len(items)] == [item["id"] for item in items]
 
 
 def test_a_closed_branch_explains_itself_in_an_entry_of_its_own() -> None:

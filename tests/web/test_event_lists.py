@@ -316,6 +316,20 @@ def test_fifty_events_take_as_many_queries_as_five(
 # ---------------------------------------------------------------- pages
 
 
+def test_words_are_looked_for_once_for_a_page_and_for_how_many_there_are(
+    database: Database, app: Starlette, ben: TestClient, publishing: Publishing, cast: Cast
+) -> None:
+    """Each time all events were looked through: 18 of 55 ms where there are 14,000."""
+    for _ in range(3):
+        added(database, publishing, cast.alder)
+    served: Database = app.state.branchline.database
+    with counted(served.engine) as statements:
+        page = ben.get("/events?q=tool").text
+    assert re.search(r"Events 1 to 50 of \d+", page)
+    # Whether they are soon, and as they are not, where they are.
+    assert sum("search_key LIKE" in one for one in statements) == 2
+
+
 LISTS = {
     "/": ("ics", "atom", "json", "csv"),
     "/events?topic=repair": ("ics", "atom", "json", "csv"),
