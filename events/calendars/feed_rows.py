@@ -209,7 +209,8 @@ class RowsKept:
     ) -> Found:
         """What the reader gives for everything, at that revision on that day. Of what was just read nothing is missing.
 
-        Of more than `most` rows some are not shown: twice as many are not kept. `anew`: what is kept does not do.
+        Of more than `most` rows some are not shown: what is to come, what was lately, and what was called off lately
+        have so many each, and more are not kept. `anew`: what is kept does not do.
         """
         with self._lock:
             known = None if anew else self._known.get(key)
@@ -229,7 +230,7 @@ class RowsKept:
                 rows |= newer
                 size += _size(newer.values())
             found = answer = Found(rows, known.found.whole_until)
-        is_worth_it = self._fewest <= len(found.rows) <= 2 * most and not found.is_whole_nowhere
+        is_worth_it = self._fewest <= len(found.rows) <= 3 * most and not found.is_whole_nowhere
         self._put(key, _Known(revision, day, found, size, some) if is_worth_it else None)
         return answer
 

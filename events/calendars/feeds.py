@@ -321,7 +321,8 @@ def _ways(asked: _Asked) -> Iterator[_Way]:
     recent = sa.and_(event.ends_at < today, event.ends_at >= today - WINDOW)
     yield _Way(sa.and_(*_public(now), coming), [event.begins_at])
     yield _Way(sa.and_(*_public(now), recent), [event.ends_at.desc()])
-    yield _Way(_just_off(now))
+    gone = sa.and_(_just_off(now), event.ends_at < today - WINDOW)  # what is not over so long came in above
+    yield _Way(gone, [event.ends_at.desc()])
     if not asked.variant.hide_cancelled:
         yield _Way(sa.and_(event.deleted_at.is_not(None), event.withdrawn_at >= today - TOLD_FOR))
 

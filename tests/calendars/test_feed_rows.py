@@ -143,12 +143,12 @@ def test_what_reaches_nowhere_is_not_kept(asking: Asking) -> None:
 
 
 def test_far_more_than_fit_are_not_kept(asking: Asking) -> None:
-    asking.rows(most=3)
+    asking.rows(most=2)
     for number in (6, 7):
         asking.stored.texts[number] = "one more"
         asking.move(here(number))
-        asking.rows(most=3)
-    asking.rows(most=3)
+        asking.rows(most=2)
+    asking.rows(most=2)
     assert asking.stored.asked == [None, {6}, {7}, None]
 
 
@@ -244,3 +244,29 @@ def test_a_feed_without_room_for_all_goes_on_with_what_was_beyond_what_is_known(
         marks.add(mark)
     again = len(read) - 31  # without those that know nothing
     assert min(shown[:20]) > 5 and len(marks) == 30 and 5 < again < 20
+
+
+def test_a_feed_of_which_very_many_events_were_just_called_off_is_known_too(
+    database: Database, publishing: Publishing, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them were read however far off they were, and so many were not kept: 0.5 s after each edit of one."""
+    kept, read = RowsKept(fewest=1), readings(monkeypatch)
+    with database.writing() as session:
+        for day in range(-300, 300, 10):
+            start = datetime(2026, 11, 24, 19) + timedelta(days=day)
+            state = "cancelled" if abs(day) > 30 else "published"
+            draft = weekly(rrule="", start=start, end=start + timedelta(hours=2), state=state)
+            store.add(session, draft, [cast.alder], publishing, NOW)
+    with database.reading() as session:
+        size = len(feeds.assemble(session, EVERYTHING, HEADING, NOW)[0]) // 60
+    monkeypatch.setattr(feeds, "LARGEST", 7 * size)
+    monkeypatch.setattr(feeds, "MOST", 10)
+    read.clear()
+    for number in (30, 1, 59, 31):
+        with database.writing() as session:
+            derived.save(session, session.get_one(Event, number), publishing, NOW)
+        with database.reading() as session:
+            known = feeds.finished(session, EVERYTHING, HEADING, NOW, known=kept)
+    with database.reading() as session:
+        assert known.body == feeds.assemble(session, EVERYTHING, HEADING, NOW)[0]
+    assert len(read) == 2  # the first, and that which knows nothing
