@@ -7,8 +7,8 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# Without the extension (a contrib package, as `cube` is) each search reads through all events. What is found later is
-# not put off until there is much of it, or now and then somebody who saves would wait for all of that.
+# Without the extension (a contrib package, as `cube` is) each search reads through all events. Words come into the
+# index when they are written: by default they are put aside, and now and then who saves waits until all are in it.
 TRIGRAMS = (
     "DO $$ BEGIN CREATE EXTENSION IF NOT EXISTS pg_trgm;"
     " EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN"
