@@ -261,7 +261,7 @@ def test_a_feed_of_which_very_many_events_were_just_called_off_is_known_too(
         size = len(feeds.assemble(session, EVERYTHING, HEADING, NOW)[0]) // 60
     monkeypatch.setattr(feeds, "LARGEST", 7 * size)
     monkeypatch.setattr(feeds, "MOST", 10)
-    read.clear()
+    before = len(read)
     for number in (30, 1, 59, 31):
         with database.writing() as session:
             derived.save(session, session.get_one(Event, number), publishing, NOW)
@@ -269,4 +269,4 @@ def test_a_feed_of_which_very_many_events_were_just_called_off_is_known_too(
             known = feeds.finished(session, EVERYTHING, HEADING, NOW, known=kept)
     with database.reading() as session:
         assert known.body == feeds.assemble(session, EVERYTHING, HEADING, NOW)[0]
-    assert len(read) == 2  # the first, and that which knows nothing
+    assert len(read) - before == 2  # the first, and that which knows nothing
