@@ -4,8 +4,8 @@ For each engine: `branchline events import` of a file made for it, killed withou
 then once more, when there is nothing left to do. Then a file of as many events as the upload form takes is brought in
 by it; the server is killed in the middle of that and started again (its lease of the work, a quarter of an hour, is
 ended by hand). All the while a visitor asks for pages and feeds, and an organizer saves an event. Every event of the
-files must be there in the end, once. PostgreSQL is a throw-away server without fsync. `--among` so many that are there
-already `--events` of them show in minutes how long visitors wait when very many are stored.
+files must be there in the end, once. PostgreSQL is a throw-away server without fsync. With `--among` so
+many are there before, and a few `--events` show in minutes how long visitors wait when very many are stored.
 """
 
 import argparse

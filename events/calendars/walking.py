@@ -109,8 +109,7 @@ def _is_crowd(session: Session, point: Point, distance: Distance, most: int, sin
     if session.get_bind().dialect.name != "sqlite" and most > COUNTED:
         if not count(COUNTED):
             return False
-        dates = sa.select(col(Occurrence.event_id)).where(*_from(straight(), since))
-        dates = dates.order_by(col(Occurrence.starts_at)).limit(SAMPLE)
+        dates = _of_next_dates(since, SAMPLE)
         is_near = within(session, event, point, distance, by_index=False)
         sample = sa.select(event.c.id).where(event.c.id.in_(dates), is_near)
         expected = SAMPLE * most / (session.execute(_NEWEST).scalar() or 1)
@@ -122,6 +121,12 @@ def _is_crowd(session: Session, point: Point, distance: Distance, most: int, sin
 def _from(way: Way, since: object) -> list[sa.ColumnElement[bool]]:
     """Of dates on the way: those that end after `since`, and where a walk begins to find them."""
     return [*begins_late_enough(way, since), ends_after(since)]
+
+
+def _of_next_dates(since: datetime, most: int) -> sa.Select[Any]:
+    """The events of so many dates that end after `since`, one for each date."""
+    dates = sa.select(col(Occurrence.event_id)).where(*_from(straight(), since))
+    return dates.order_by(col(Occurrence.starts_at), col(Occurrence.event_id)).limit(most)
 
 
 def _are_more(session: Session, ids: sa.Select[Any], most: int) -> bool:
@@ -208,22 +213,19 @@ def searched(session: Session, met: Met, shown: int, most: int, since: datetime)
     Where the next `most` dates have enough, these are walked to. Where not, events are looked through once, which
     takes a tenth of a second for a hundred thousand, and not each of their dates: for the few that end after `since`.
     """
-    way = walk(met)
     if _are_soon(session, met, shown, most, since):
-        return way
+        return walk(met)
     event = table_of(Event).c
     # Hidden from the planner, or it would take the index of the end and read the events in no order.
     goes_on = sa.func.coalesce(event.ends_at, sa.literal(NEVER, event.ends_at.type)) > since
     found = sa.select(event.id).where(goes_on, *met.looked_through).limit(most + 1)
     ids = session.execute(found).scalars().all()
-    return straight([event.id.in_(ids)]) if len(ids) <= most else way
+    return straight([event.id.in_(ids)]) if len(ids) <= most else walk(met)
 
 
 def _are_soon(session: Session, met: Met, shown: int, most: int, since: datetime) -> bool:
     """Whether a walk from `since` finds so many among its first `most` dates, however many begin at one moment."""
-    dates = sa.select(col(Occurrence.event_id)).where(*_from(straight(), since))
-    first = dates.order_by(col(Occurrence.starts_at), col(Occurrence.event_id)).limit(most).subquery()
-    date = first.c.event_id
+    date = _of_next_dates(since, most).subquery().c.event_id
     return _number_of(session, sa.select(date).where(*_asked(met, date)).limit(shown)) >= shown
 
 

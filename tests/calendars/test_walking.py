@@ -60,6 +60,7 @@ OF_MANY = (
     Selection(topics=("film", "repair")),
 )
 SOON = re.compile(r"count\(\*\).*LIMIT.*WHERE EXISTS.*LIMIT", re.DOTALL)
+LOOKED_THROUGH = re.compile(r"SELECT event\.id\s+FROM event\s")
 Way = Callable[[Session, Selection], object]
 WAYS: list[Way] = [
     lambda session, selection: queries.upcoming(session, selection, NOW, size=5),
@@ -111,6 +112,13 @@ def draft(number: int, at: Branch) -> EventDraft:
     )
 
 
+def with_values(database: Database) -> list[tuple[str, Any]]:
+    """The statements that are made from now on, each with its values."""
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(database.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    return asked
+
+
 def answers(database: Database) -> list[object]:
     with database.reading() as session:
         return [way(session, selection) for selection in SELECTIONS for way in WAYS]
@@ -156,8 +164,7 @@ def test_a_feed_of_very_many_events_leaves_out_in_the_index_what_is_over(
 ) -> None:
     """It read 128,000 events that were over to find a thousand that are not: 0.3 of 0.7 s."""
     monkeypatch.setattr(feeds, "few", lambda _session, _shown: 0)
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    asked = with_values(filled)
     with filled.reading() as session:
         feeds.assemble(session, NEAR, HEADING, NOW)
         [(statement, values)] = [one for one in asked if "ORDER BY event.begins_at" in one[0]]
@@ -240,7 +247,7 @@ def test_words_that_are_soon_are_walked_to_and_no_event_is_looked_through(
     with filled.reading() as session, counted(filled.engine) as statements:
         [found], _ = queries.upcoming(session, replace(NEAR, text=words), NOW, size=1)
     assert found.title == ("Meeting 2" if is_soon else "Meeting 14")
-    looked_through = [one for one in statements if re.search(r"SELECT event\.id\s+FROM event\s", one)]
+    looked_through = [one for one in statements if LOOKED_THROUGH.search(one)]
     assert len(looked_through) == (not is_soon)
 
 
@@ -264,20 +271,17 @@ def test_of_many_dates_at_one_moment_only_so_many_are_asked_whether_they_have_th
     with database.reading() as session, counted(database.engine) as statements:
         [found], _ = queries.upcoming(session, Selection(text=f"meeting {number}"), NOW, size=1)
     assert found.title == f"Meeting {number}"
-    looked_through = [one for one in statements if re.search(r"SELECT event\.id\s+FROM event\s", one)]
+    looked_through = [one for one in statements if LOOKED_THROUGH.search(one)]
     assert len(looked_through) == (not is_soon)
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_postgresql_finds_words_in_an_index(filled: Database) -> None:
     """Of 100,000 events a search read each: up to 0.8 s beside an import."""
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    asked = with_values(filled)
     with filled.reading() as session:
         queries.upcoming(session, Selection(text="tool library"), NOW, size=25)
-        [(statement, values)] = [
-            one for one in asked if re.search(r"SELECT event\.id\s+FROM event\s", one[0])
-        ]
+        [(statement, values)] = [one for one in asked if LOOKED_THROUGH.search(one[0])]
         connection = session.connection()
         connection.exec_driver_sql("SET enable_seqscan = off")  # or it would read all sixteen
         plan = connection.exec_driver_sql(f"EXPLAIN {statement}", values).scalars().all()
@@ -289,13 +293,12 @@ def test_places_that_were_used_are_looked_for_once_whatever_the_planner_believes
     database: Database, cast: Cast, publishing: Publishing
 ) -> None:
     """While many events were imported, whose number it did not know yet, a form that was sent took up to 36 s."""
-    asked: list[tuple[str, Any]] = []
     with database.writing() as session:
         alder = session.get_one(Branch, cast.alder.id)
         for number in range(30):
             at = {"venue": VenueDraft(name=f"Hall {number}")}
             store.add(session, draft(number, alder).model_copy(update=at), [alder], publishing, NOW)
-    sa.event.listen(database.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    asked = with_values(database)
     with database.reading() as session:
         assert len(venues.known_to(session, permissions.branch_ids(cast.ana))) == 30
         [(statement, values)] = [one for one in asked if "venue_name" in one[0]]
@@ -324,8 +327,7 @@ def test_what_all_may_meet_is_walked_to_whatever_the_planner_was_told(
         connection.exec_driver_sql("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", OF_20_000_EVENTS)
     filled.engine.dispose()  # statistics are read when a connection is opened
     monkeypatch.setattr(queries, "few", lambda _session, _shown: 0)
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    asked = with_values(filled)
     with filled.reading() as session:
         for selection in OF_MANY:
             for way in WAYS:
@@ -358,10 +360,7 @@ def test_what_dates_say_is_read_of_their_events_alone(filled: Database) -> None:
     with filled.reading() as session:
         found, _ = spans(session, NEAR, NOW, 9)
         keys = [one.key for one in found]
-        asked: list[tuple[str, Any]] = []
-        sa.event.listen(
-            filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3]))
-        )
+        asked = with_values(filled)
         assert said(session, keys).keys() == set(keys)
         [(statement, values)] = asked
         plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
@@ -427,8 +426,7 @@ def test_a_walk_begins_late_enough_and_misses_nothing_that_is_on(
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_the_first_long_date_is_looked_for_among_the_long_ones(filled: Database) -> None:
     """PostgreSQL went through all dates in their order until one was long: 45,000, and none was."""
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(filled.engine, "before_cursor_execute", lambda *told: asked.append((told[2], told[3])))
+    asked = with_values(filled)
     with filled.reading(in_transaction=True) as session:
         queries.upcoming(session, queries.EVERYTHING, NOW)
         statement, values = next(one for one in asked if "interval" in one[0])
