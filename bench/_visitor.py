@@ -1,10 +1,12 @@
 """A visitor who asks for one page after the other all the while, and how long each answer took.
 
 Run as a module, in a process of its own so that what a bench does meanwhile holds nothing up:
-`python -m bench._visitor ADDRESS`. It ends when its standard input does, and then says what it saw.
+`python -m bench._visitor ADDRESS`. It ends when its standard input does, and then says what it saw; of the slowest
+answers also what the machine took of them (`Machine`), in brackets.
 """
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,12 +14,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench._browser import GONE, Browser
 from bench._load import ROOT, figure
 
 EVERY_S = 0.05
+LOOKS_EVERY_S = 0.005
+PROCESSORS = Path("/proc/stat")  # its eighth figure is what other machines were given meanwhile
 PATHS = (
     *("/", "/events", "/branches", "/branches/alder", "/events.ics", "/events.json", "/branches/alder.ics"),
     *("/events?q=tool", "/embed/events", "/events.atom", "/subscribe", "/healthz"),
@@ -30,7 +35,9 @@ class Seen:
     """What a visitor saw: milliseconds of every answer, and of those that were no good what they were."""
 
     times: list[float] = field(default_factory=list)
-    slowest: list[tuple[float, str]] = field(default_factory=list)
+    slowest: list[tuple[float, str, float, float]] = field(
+        default_factory=list
+    )  # with what the machine took of it
     wrong: list[str] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
@@ -45,7 +52,9 @@ class Seen:
         for line in self.wrong[:5]:
             print(f"    {line}")
         figure(name, times, target, good)
-        slow = ", ".join(f"{path} {ms:.0f}" for ms, path in self.slowest)
+        slow = ", ".join(
+            f"{path} {ms:.0f} ({stolen:.0f}/{late:.0f})" for ms, path, stolen, late in self.slowest
+        )
         print(f"    of {len(self.times):,} answers the slowest: {slow}")
         return good
 
@@ -67,29 +76,63 @@ def visiting(address: str, start: Any = subprocess.Popen) -> Iterator[Seen]:
         said, _ = process.communicate()
         found = json.loads(said or "{}")
         seen.times += found.get("times", [])
-        seen.slowest += [(ms, path) for ms, path in found.get("slowest", [])]
+        seen.slowest += [(ms, path, stolen, late) for ms, path, stolen, late in found.get("slowest", [])]
         seen.wrong += found.get("wrong", ["the visitor said nothing"])
+
+
+class Machine:
+    """What a machine that is shared with others took of an answer's time, which no program on it can help (ms).
+
+    `stolen`: of both its processors, by what Linux says, in steps of 10; `late`: how late at most a thread woke that
+    does nothing else, which is said where the whole machine stood still and nobody counted it as stolen.
+    """
+
+    def __init__(self) -> None:
+        self._stolen, self._late = 0.0, 0.0
+
+    def watch(self, over: threading.Event) -> None:
+        while not over.is_set():
+            began = time.perf_counter()
+            time.sleep(LOOKS_EVERY_S)
+            self._late = max(self._late, time.perf_counter() - began - LOOKS_EVERY_S)
+
+    def begin(self) -> None:
+        self._stolen, self._late = stolen_ms(), 0.0
+
+    def took(self) -> tuple[float, float]:
+        return round(stolen_ms() - self._stolen), round(self._late * 1000)
+
+
+def stolen_ms() -> float:
+    """0 where nobody says it."""
+    if not PROCESSORS.exists():
+        return 0.0
+    first, *_ = PROCESSORS.read_text().splitlines()
+    return int(first.split()[8]) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     over = threading.Event()
     threading.Thread(target=_wait, args=(over,), daemon=True).start()
+    machine = Machine()
+    threading.Thread(target=machine.watch, args=(over,), daemon=True).start()
     browser, seen, number = Browser(sys.argv[1]), Seen(), 0
-    found: list[tuple[float, str]] = []
+    found: list[tuple[float, str, float, float]] = []
     while not over.wait(EVERY_S):
         path = PATHS[number % len(PATHS)]
         number += 1
         asked = path if number % 2 else f"{path}{'&' if '?' in path else '?'}{STAMP}={number}"
+        machine.begin()
         began = time.perf_counter()
         try:
             answer = browser.get(asked)
         except (*GONE, TimeoutError) as error:
             seen.wrong.append(f"{asked}: {error!r}")
             continue
-        found.append(((time.perf_counter() - began) * 1000, asked))
+        found.append(((time.perf_counter() - began) * 1000, asked, *machine.took()))
         if answer.status != 200:
             seen.wrong.append(f"{asked}: {answer.status}")
-    times = [round(ms, 1) for ms, _ in found]
+    times = [round(ms, 1) for ms, *_ in found]
     print(json.dumps({"times": times, "slowest": sorted(found)[:-6:-1], "wrong": seen.wrong[:50]}))
 
 

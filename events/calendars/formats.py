@@ -19,7 +19,7 @@ from .horizon import rule_of
 from .timezones import zone
 
 DIGITS = 6  # of degrees: 10 cm
-MOST_BYTES = 300_000  # of what the entries of a list say: programs take the whole list at each poll
+MOST_BYTES = 150_000  # of what the entries of a list say: programs take the whole list at each poll
 COLUMNS = (
     *("uid", "title", "start", "end", "timezone", "all_day", "status", "reason", "place", "address"),
     *("latitude", "longitude", "branches", "topics", "online_url", "url"),
@@ -229,9 +229,9 @@ def _with_note(heading: Heading, items: Iterable[Item]) -> list[Item]:
     """As many as there is room for: programs take the whole list each time that something has moved."""
     found = [_note(heading.closed, heading)] if heading.closed else []
     size = 0
-    for one in items:
+    for number, one in enumerate(items):
         size += len(f"{one.html}{one.text}".encode())
-        if size > MOST_BYTES:
+        if number and size > MOST_BYTES:
             break
         found.append(one)
     return found

@@ -155,10 +155,15 @@ def test_a_list_has_no_more_entries_than_there_is_room_for_and_the_soonest_first
     """A hundred with very long texts were 3 MB at each poll; in letters of two bytes still 2 MB."""
     many = [shown(told(id=number, uid=f"{number:032}", description=text)) for number in range(60)]
     items = json_feed(*many)["items"]
-    assert 5 < len(items) < 10
+    assert 2 < len(items) < 6
     assert [item["id"] for item in items] == [urn(f"{number:032}") for number in range(len(items))]
     entries = [of(entry, "id") for entry in atom(*many).findall(f"{{{ATOM}}}entry")]
-    assert 10 < len(entries) < 20 and entries[: len(items)] == [item["id"] for item in items]
+    assert 5 < len(entries) < 10 and entries[: len(items)] == [item["id"] for item in items]
+
+
+def test_the_first_has_room_however_much_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_BYTES", 10)
+    assert len(json_feed(*[shown(told(id=number)) for number in range(2)])["items"]) == 1
 
 
 def test_a_closed_branch_explains_itself_in_an_entry_of_its_own() -> None:
