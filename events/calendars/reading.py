@@ -1,10 +1,10 @@
 """Reading the calendars of strangers: parsed in a process with limits, and checked once more when it comes back."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from io import BytesIO
 from itertools import takewhile
 from typing import Any, BinaryIO
 
@@ -25,6 +25,7 @@ MOST_EVENTS = 5000
 MOST_DATES = 100_000
 AT_ONCE = 20  # are checked, some 3 ms of the processor, before answers to visitors go first
 _TASK = f"{__name__}:as_lines"
+_WRITTEN_ANEW = re.compile(rb"^(?:DTSTAMP|X-PUBLISHED-TTL)[^\n]*\n?", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ def _item(value: Mapping[str, Any]) -> ImportedEvent | Refusal:
 
 
 def checksum_lines(data: bytes) -> bytes:
-    """The calendar without the lines that generators write anew at each request."""
-    kept = (line for line in BytesIO(data) if not line.upper().startswith((b"DTSTAMP", b"X-PUBLISHED-TTL")))
-    return b"".join(kept)
+    """The calendar without the lines that generators write anew at each request.
+
+    At once, and not line by line: two megabytes of empty lines took 0.8 s, in which hardly a page was made.
+    """
+    return _WRITTEN_ANEW.sub(b"", data)

@@ -781,6 +781,21 @@ def test_nothing_is_taken_over_again_after_a_failure_or_when_only_stamps_differ(
     assert (after.changed_at, after.checksum, after.failures) == (before.changed_at, before.checksum, 0)
 
 
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (b"A\r\nDTSTAMP:1\r\nB\r\n", b"A\r\nB\r\n"),
+        (b"dtstamp;X=1:1\nB", b"B"),
+        (b"A\nx-published-ttl:PT1H", b"A\n"),
+        (b"DTSTAMP:1\nDTSTAMP:2\n\n", b"\n"),
+        (b"SUMMARY:DTSTAMP\rDTSTAMP:1\n DTSTAMP\n", b"SUMMARY:DTSTAMP\rDTSTAMP:1\n DTSTAMP\n"),
+        (b"", b""),
+    ],
+)
+def test_a_checksum_is_of_all_lines_but_those_that_are_written_anew(body: bytes, kept: bytes) -> None:
+    assert reading.checksum_lines(body) == kept
+
+
 @ON_SQLITE
 def test_what_is_taken_over_is_what_ana_has_seen(club: Followed) -> None:
     club.says(*FOUR)
