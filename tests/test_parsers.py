@@ -94,6 +94,15 @@ def test_any_sheet_of_branches_is_read_or_refused_row_by_row(data: bytes) -> Non
     assert all(map(str, reader.notes()))
 
 
+def test_a_text_with_very_many_brackets_has_no_links_and_loses_nothing() -> None:
+    """Each may begin one, and the rest was looked through for its end: a page took 0.4 s."""
+    link, many = "[Tools](https://example.org)", "[" * markdown.MOST_BRACKETS
+    assert "<a " in markdown.html(link + many[:-1])
+    shown = markdown.html(link + many)
+    assert "<a " not in shown and link in shown and many in shown
+    assert markdown.plain(link + many) == link + many
+
+
 @EXAMPLES
 @given(made_of(
     "#", "*", "**", "_", "`", "```\n", "[x](", "](", ")", "javascript:alert(1)", "<script>", "</p>", "<!--", "&lt;",

@@ -24,7 +24,7 @@ from ..fetching import Fetched, Unreachable
 from ..interpreter import computing_for_long
 from ..sandbox import Crashed, packed
 from .content import Publishing
-from .imports import CHUNK, branches_by_slug, in_turns, taken_apart_within
+from .imports import branches_by_slug, in_turns, taken_apart_within
 from .models import CalendarSource, Event, SourceState, State
 from .reading import Reading, checksum_lines, read
 from .reconciling import ImportReport, Reconciler
@@ -177,10 +177,9 @@ def _take_over(
         pass
     if followed:
         with database.reading() as session:
-            gone = [event.id for event in reconciler.vanished(session)]
-        for begin in range(0, len(gone), CHUNK):
-            with database.writing() as session:
-                reconciler.cancel_vanished(session, gone[begin : begin + CHUNK])
+            gone = reconciler.vanished(session)
+        for _ in in_turns(database, iter(gone), reconciler.cancel_vanished):
+            pass
     return reconciler.report
 
 

@@ -27,6 +27,7 @@ from .models import PUBLIC, Event, State
 from .parsing import NO_UID, ImportedEvent
 
 SHOWN = 10  # decisions that are kept for showing
+AT_ONCE = 100  # vanished events are looked at before answers to visitors go first
 HOSTS = "hosts"  # remembered beside what the draft says: the branches, the owner first
 OUR_UID = re.compile(r"[0-9a-f]{32}")
 
@@ -178,36 +179,49 @@ class Reconciler:
         if event.upstream != decision.upstream:
             event.upstream = decision.upstream
 
-    def vanished(self, session: Session) -> list[Event]:
-        """Events that came from the source and are not in it any more. What is over stays as it was.
+    def vanished(self, session: Session) -> list[int]:
+        """The ids of events that came from the source and are not in it any more. What is over stays as it was.
 
         What is there but could not be read is not gone; if that may be any event, none is.
         """
         if None in self._unread:
             return []
-        query = select(Event).where(
+        query = select(Event.id, Event.source_uid).where(
             col(Event.source) == self._source,
             col(Event.state).in_(PUBLIC),
             col(Event.state) != State.CANCELLED,
             col(Event.deleted_at).is_(None),
             (col(Event.ends_at).is_(None)) | (col(Event.ends_at) > self.now),
         )
-        return [event for event in session.exec(query).all() if self._is_gone(event)]
+        found = [
+            event_id for event_id, uid in session.exec(query) if event_id and self._is_missing(uid or "")
+        ]
+        gone: list[int] = []
+        for begin in range(0, len(found), AT_ONCE):
+            let_answers_go_first()
+            told = select(Event.id, Event.state, Event.upstream).where(
+                col(Event.id).in_(found[begin : begin + AT_ONCE])
+            )
+            # What was postponed or called off here stays as it was said here.
+            gone += [
+                event_id for event_id, state, upstream in session.exec(told)
+                if event_id and (upstream or {}).get("state", [state])[0] == state
+            ]  # fmt: skip
+        return gone
 
-    def _is_gone(self, event: Event) -> bool:
-        """What was postponed or called off here stays as it was said here."""
-        uid, said = event.source_uid or "", (event.upstream or {}).get("state", [event.state])
-        return uid not in self._seen and _family(uid) not in self._unread and said[0] == event.state
+    def _is_missing(self, uid: str) -> bool:
+        return uid not in self._seen and _family(uid) not in self._unread
 
-    def cancel_vanished(self, session: Session, event_ids: Sequence[int | None]) -> None:
+    def cancel_vanished(self, session: Session, event_id: int) -> None:
         """Cancelled rather than removed, so that subscribers hear of it; back again if it comes back."""
-        for event in session.exec(select(Event).where(col(Event.id).in_(event_ids))).all():
-            spoken = closest(event.language, self._publishing.locales)
-            reason = spoken.say(say("It is no longer in the calendar that it came from."))
-            event.cancel(reason, self.now)
-            event.upstream = {**(event.upstream or {}), "state": [State.CANCELLED, reason]}
-            derived.save(session, event, self._publishing, self.now)
-            self.report.vanished += 1
+        let_answers_go_first()
+        event = session.get_one(Event, event_id)
+        spoken = closest(event.language, self._publishing.locales)
+        reason = spoken.say(say("It is no longer in the calendar that it came from."))
+        event.cancel(reason, self.now)
+        event.upstream = {**(event.upstream or {}), "state": [State.CANCELLED, reason]}
+        derived.save(session, event, self._publishing, self.now)
+        self.report.vanished += 1
 
     def _hosts(self, item: ImportedEvent) -> list[Branch] | Message:
         slugs = (self._branch,) if self._branch else item.branch_slugs

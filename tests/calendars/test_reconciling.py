@@ -15,7 +15,7 @@ from events.calendars.reconciling import ImportReport, Reconciler
 from events.db import Database
 from events.errors import Refusal, say
 from tests.calendars.test_feeds import weekly
-from tests.conftest import NOW, Cast
+from tests.conftest import NOW, Cast, counted
 
 FEED = "feed:one"
 
@@ -43,8 +43,8 @@ class Origin:
             for one in entries:
                 reconciler.take(session, one)
             if self.source:
-                gone = [event.id for event in reconciler.vanished(session)]
-                reconciler.cancel_vanished(session, gone)
+                for event_id in reconciler.vanished(session):
+                    reconciler.cancel_vanished(session, event_id)
         return reconciler.report
 
     def change(self, session: Session, uid: str, **more: object) -> None:
@@ -234,3 +234,23 @@ def test_what_was_called_off_here_and_vanishes_there_stays_as_it_was_said_here(
     with origin.database.reading() as session:
         event = found(session, "a")
         assert (event.state, event.cancelled_reason) == (state, "The hall is flooded.")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_answers_go_first_however_many_have_vanished_and_nobody_reads_what_those_said(
+    origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five thousand were read whole at once after each look, and nothing was answered for a third of a second."""
+    origin.says(*(entry(f"{number}") for number in range(5)))
+    gave_way = list[bool]()
+    monkeypatch.setattr(reconciling, "AT_ONCE", 2)
+    monkeypatch.setattr(reconciling, "let_answers_go_first", lambda: gave_way.append(True))
+    reconciler = Reconciler({}, origin.publishing, origin.now, branch="alder", source=FEED)
+    with origin.database.reading() as session, counted(origin.database.engine) as statements:
+        gone = reconciler.vanished(session)
+    asked = [one for one in statements if one.startswith("SELECT")]
+    assert (len(gone), len(gave_way), len(asked)) == (5, 3, 4)
+    assert not [one for one in asked if "event.description" in one]
+    with origin.database.writing() as session:
+        reconciler.cancel_vanished(session, gone[0])
+    assert len(gave_way) == 4
