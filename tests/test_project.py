@@ -295,12 +295,13 @@ def test_the_workbench_needs_only_the_standard_library() -> None:
     ("system", "taken"),
     [
         (("3.11", 0.010), True),
-        (("3.11", 0.018), False),  # hardly quicker
+        (("3.11", 0.017), True),  # as a machine that is shared shows it now and then
+        (("3.11", 0.019), False),  # hardly quicker
         (("3.12", 0.010), False),
         (("", float("inf")), False),  # it cannot make .venv
     ],
 )
-def test_the_systems_python_is_taken_where_it_is_the_same_and_much_quicker(
+def test_the_systems_python_is_taken_where_it_is_the_same_and_quicker(
     system: tuple[str, float], taken: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One that pyenv built takes up to twice as long for all that is computed."""
