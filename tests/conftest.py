@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 from anyio.from_thread import start_blocking_portal
 from sqlalchemy.engine.default import DefaultDialect
-from sqlmodel import select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -25,12 +23,11 @@ from events.app import create_app, publishing_of
 from events.branches.models import Branch
 from events.calendars.content import Publishing
 from events.config import Settings
-from events.db import SQLITE_PRAGMAS, Database
+from events.db import Database
 from events.identity import Identity
 from events.people import permissions, sign_in
 from events.people.models import Person, Purpose, Role
 from events.places.geo import Point
-from events.web import ground
 from events.web.assets import Assets
 
 from .postgres import postgres
@@ -110,22 +107,6 @@ def read_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def drawn_once() -> Iterator[None]:
-    """Land and borders, which hundreds of tests draw for the same few places."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ground, "_outlines", lru_cache(256)(ground._outlines))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def written_at_ease() -> Iterator[None]:
-    """What these tests write need not outlive a machine that loses its power: nothing waits for a disk."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("events.db.SQLITE_PRAGMAS", (*SQLITE_PRAGMAS, "synchronous=OFF"))
-        yield
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     with postgres() as url:
@@ -151,17 +132,6 @@ class Engines:
         if self._spare:
             return self._spare.pop()
         return self._copied_database(f"test_{self._number}")
-
-    def url_with_cast(self) -> str:
-        """Of a file of SQLite in which the cast is already: to copy that takes a fifth of the time of writing it."""
-        template = self._folder / "cast.db"
-        if "cast" not in self._ready:
-            database = Database(self._copied_file(template), size=1)
-            assemble(database)
-            database.dispose()
-            self._ready.add("cast")
-        self._number += 1
-        return f"sqlite:///{shutil.copy(template, self._folder / f'{self._number}.db')}"
 
     def blank_url(self, engine: str) -> str:
         """The URL of a database without any table."""
@@ -242,8 +212,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory, postgres_url: str) -> Engi
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, engines: Engines) -> Iterator[Database]:
-    has_cast = request.param == "sqlite" and "cast" in request.fixturenames
-    database = Database(engines.url_with_cast() if has_cast else engines.fresh_url(request.param), size=4)
+    database = Database(engines.fresh_url(request.param), size=4)
     yield database
     database.dispose()
     engines.give_back(database.url)
@@ -285,21 +254,6 @@ def branch(slug: str, name: str, at: Point | None, **more: Any) -> Branch:
 
 @pytest.fixture
 def cast(database: Database) -> Cast:
-    with database.reading() as session:
-        branches = {branch.slug: branch for branch in session.exec(select(Branch))}
-        people = {person.email.partition("@")[0]: person for person in session.exec(select(Person))}
-    if "alder" not in branches:
-        return assemble(database)
-    return Cast(
-        ana=people["ana"],
-        cy=people["cy"],
-        dee=people["dee"],
-        alder=branches["alder"],
-        birch=branches["birch"],
-    )
-
-
-def assemble(database: Database) -> Cast:
     with database.writing() as session:
         alder = branch(
             "alder",

@@ -34,7 +34,7 @@ from events.calendars import changes
 from events.calendars.content import Publishing
 from events.calendars.models import Event, Occurrence, Rendered
 from events.config import Settings
-from events.db import SQLITE_PRAGMAS, Database
+from events.db import Database
 from events.messages.models import ContactMessage, OutgoingMail
 from events.people import history, sign_in
 from events.people.models import Purpose
@@ -90,11 +90,8 @@ def sent(address: str, form: dict[str, str], cookie: str = "") -> tuple[int, str
 
 
 @SQLITE
-def test_what_sqlite_acknowledges_is_on_the_disk_and_what_it_names_is_there(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_sqlite_acknowledges_is_on_the_disk_and_what_it_names_is_there(database: Database) -> None:
     """Each connection has to say so: SQLite keeps but the first of these in its file."""
-    monkeypatch.setattr("events.db.SQLITE_PRAGMAS", SQLITE_PRAGMAS)  # as served, and not as in other tests
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
     def found(session: Session) -> dict[str, object]:
