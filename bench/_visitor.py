@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench._browser import GONE, Browser
 from bench._load import ROOT, figure
@@ -30,14 +30,21 @@ PATHS = (
 STAMP = "_"  # a parameter that nobody knows, so that every other page is made anew
 
 
+class Took(NamedTuple):
+    """What an answer took, and what of that the machine (`Machine`): milliseconds."""
+
+    ms: float
+    path: str
+    stolen: float
+    late: float
+
+
 @dataclass(slots=True)
 class Seen:
     """What a visitor saw: milliseconds of every answer, and of those that were no good what they were."""
 
     times: list[float] = field(default_factory=list)
-    slowest: list[tuple[float, str, float, float]] = field(
-        default_factory=list
-    )  # with what the machine took of it
+    slowest: list[Took] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
@@ -52,9 +59,7 @@ class Seen:
         for line in self.wrong[:5]:
             print(f"    {line}")
         figure(name, times, target, good)
-        slow = ", ".join(
-            f"{path} {ms:.0f} ({stolen:.0f}/{late:.0f})" for ms, path, stolen, late in self.slowest
-        )
+        slow = ", ".join(f"{one.path} {one.ms:.0f} ({one.stolen:.0f}/{one.late:.0f})" for one in self.slowest)
         print(f"    of {len(self.times):,} answers the slowest: {slow}")
         return good
 
@@ -76,7 +81,7 @@ def visiting(address: str, start: Any = subprocess.Popen) -> Iterator[Seen]:
         said, _ = process.communicate()
         found = json.loads(said or "{}")
         seen.times += found.get("times", [])
-        seen.slowest += [(ms, path, stolen, late) for ms, path, stolen, late in found.get("slowest", [])]
+        seen.slowest += [Took(*one) for one in found.get("slowest", [])]
         seen.wrong += found.get("wrong", ["the visitor said nothing"])
 
 
@@ -117,7 +122,7 @@ def main() -> None:
     machine = Machine()
     threading.Thread(target=machine.watch, args=(over,), daemon=True).start()
     browser, seen, number = Browser(sys.argv[1]), Seen(), 0
-    found: list[tuple[float, str, float, float]] = []
+    found: list[Took] = []
     while not over.wait(EVERY_S):
         path = PATHS[number % len(PATHS)]
         number += 1
@@ -129,10 +134,10 @@ def main() -> None:
         except (*GONE, TimeoutError) as error:
             seen.wrong.append(f"{asked}: {error!r}")
             continue
-        found.append(((time.perf_counter() - began) * 1000, asked, *machine.took()))
+        found.append(Took((time.perf_counter() - began) * 1000, asked, *machine.took()))
         if answer.status != 200:
             seen.wrong.append(f"{asked}: {answer.status}")
-    times = [round(ms, 1) for ms, *_ in found]
+    times = [round(one.ms, 1) for one in found]
     print(json.dumps({"times": times, "slowest": sorted(found)[:-6:-1], "wrong": seen.wrong[:50]}))
 
 

@@ -72,6 +72,7 @@ class _Said:
     """What a source says this time. Not `fetched`: a file, or what was kept until a person confirmed it."""
 
     body: bytes
+    checksum: str
     fetched: Fetched | None
     reading: Reading
 
@@ -112,15 +113,13 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
     """Brings a claimed source one step on. Whatever goes wrong with it is kept with it, for a person to see."""
     began = monotonic()
     try:
-        if work.state == SourceState.CONFIRMED or not work.url:
-            fetched = None
-            body = work.body or b""
-        else:
-            fetched = fetch(work)
-            body = fetched.body
-            if fetched.status == 304 or _checksum(body) == work.checksum:
-                _note(database, work, now, fetched)
-                return
+        is_kept = work.state == SourceState.CONFIRMED or not work.url
+        fetched = None if is_kept else fetch(work)
+        body = fetched.body if fetched else work.body or b""
+        checksum = _checksum(body)
+        if fetched and (fetched.status == 304 or checksum == work.checksum):
+            _note(database, work, now, fetched)
+            return
         reading = read(
             body,
             window=taken_apart_within(now),
@@ -129,7 +128,7 @@ def work_on(database: Database, work: Work, fetch: Fetch, publishing: Publishing
         )
         now += timedelta(seconds=int(monotonic() - began))
         with computing_for_long():
-            _reconcile(database, work, _Said(body, fetched, reading), publishing, now)
+            _reconcile(database, work, _Said(body, checksum, fetched, reading), publishing, now)
     except BranchlineError as error:
         _note_failure(database, work, error, now)
     except OperationalError:
@@ -266,7 +265,7 @@ def _write_down(
         source.name = said.reading.name or source.name
         source.run_at = now + EVERY if state in (SourceState.ACTIVE, SourceState.HELD) else None
         if state in (SourceState.ACTIVE, SourceState.DONE):
-            source.body, source.checksum, source.changed_at = None, _checksum(said.body), now
+            source.body, source.checksum, source.changed_at = None, said.checksum, now
         else:  # for a person, and then the whole is wanted again
             source.body, source.etag, source.last_modified = said.body, "", ""
 
